@@ -10,7 +10,7 @@ import torch
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 
 def tone(system: int, utterance: int, seconds: float = 0.6, rate: int = 16_000) -> np.ndarray:
@@ -63,4 +63,6 @@ def options(corpus, tmp_path):
 
 def command(options: dict, *more: object) -> list[str]:
     """Options as a command line."""
-    return [str(word) for name, value in options.items() for word in (f"--{name}", value)] + [str(word) for word in more]
+    return [str(word) for name, value in options.items() for word in (f"--{name}", value)] + [
+        str(word) for word in more
+    ]

@@ -6,7 +6,6 @@ import pytest
 import torch
 from conftest import command
 
-import plugins
 from trainSpeakerNet import main
 from utils import AncestorTorch, PreEmphasis, accuracy
 
@@ -54,20 +53,24 @@ def MainModel(nOut=256, **kwargs):
 
 @pytest.fixture
 def dropped_in(tmp_path, monkeypatch):
-    """The two files above, in a models/ and a loss/ that the trainer finds beside its own."""
+    """The two files above, in a models/ and a loss/ on Python's path, which the trainer finds beside its own."""
     for folder, name, text in (("models", "FamilyNet", MODEL), ("loss", "familyproto", LOSS)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.py").write_text(text)
-        package = __import__(f"{folder}.{'ThinResNet34' if folder == 'models' else 'softmax'}")
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / folder)])
-    monkeypatch.setattr(plugins, "ROOT", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     yield
     for name in ("models.FamilyNet", "loss.familyproto"):
         sys.modules.pop(name, None)
 
 
 def test_a_familys_model_and_metric_loss_train(dropped_in, options, capsys):  # noqa: ARG001
-    options |= {"model": "FamilyNet", "trainfunc": "familyproto", "sampler": "balanced", "batch_size": 3, "nPerSpeaker": 2}
+    options |= {
+        "model": "FamilyNet",
+        "trainfunc": "familyproto",
+        "sampler": "balanced",
+        "batch_size": 3,
+        "nPerSpeaker": 2,
+    }
     assert main(command(options, "--hard_rank", 1)) == 0
     assert "EER" in capsys.readouterr().out
 
