@@ -43,7 +43,7 @@ class Option:
 def names(folder: str) -> list[str]:
     """The selectable plug-ins of `models` or `loss`: files without a leading underscore that define the entry.
 
-    (A file of shared blocks, as voxceleb_trainer has them, does not.) Folders of that name elsewhere on PYTHONPATH count.
+    (A file of shared blocks, as voxceleb_trainer has them, does not.) Folders of that name on PYTHONPATH count too.
     """
     entry = re.compile(rf"^(class|def) {ENTRY[folder]}\b|^{ENTRY[folder]} *=", re.MULTILINE)
     files = [file for path in importlib.import_module(folder).__path__ for file in Path(path).glob("[!_]*.py")]

@@ -56,6 +56,7 @@ def test_a_run_writes_the_whole_experiment(options, capsys):
         "model/model000000002.model",
         "result/scores.txt",
         "result/metrics.jsonl",
+        "result/eval_dev.json",
         "result/eval_test.json",
     }
     assert any((folder / "tensorboard").iterdir())
