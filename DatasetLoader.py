@@ -1,0 +1,193 @@
+"""Training batches: which utterances (samplers), which part of each (crops), read ahead of need (TrainLoader)."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from audio import AudioFiles, DataError
+from lists import named
+
+BATCHES, CROPS = 0, 1  # independent random streams of one (seed, epoch)
+
+
+def rng(seed: int, epoch: int, stream: int) -> np.random.Generator:
+    """The generator of one epoch's batches or crops: nothing is drawn from any other."""
+    return np.random.default_rng([seed, epoch, stream])
+
+
+def crop_samples(frames: int) -> int:
+    """Samples that `frames` frames of 25 ms every 10 ms span, at 16 kHz (voxceleb_trainer's rule)."""
+    return frames * 160 + 240
+
+
+def cut(samples: np.ndarray, start: int, length: int) -> np.ndarray:
+    """(length,) samples from `start`; audio shorter than that is repeated to length, never padded with zeros."""
+    return samples[start : start + length] if len(samples) >= length else np.resize(samples, length)
+
+
+def crop_starts(lengths: np.ndarray, length: int, seed: int, epoch: int) -> np.ndarray:
+    """(N,) int64: where this epoch's crop of each utterance begins, uniform over all places where it fits."""
+    free = np.maximum(lengths - length, 0) + 1
+    return (rng(seed, epoch, CROPS).random(len(lengths)) * free).astype(np.int64)
+
+
+class RandomSampler:
+    """`batch_size` utterances from a shuffled list; what is left over at the end of an epoch sits it out.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+    batch_size : int
+        Utterances of a batch; all N where there are fewer.
+    """
+
+    def __init__(self, labels: np.ndarray, batch_size: int):
+        self.total = len(labels)
+        self.batch_size = min(batch_size, self.total)
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return self.total // self.batch_size
+
+    def plan(self, seed: int, epoch: int) -> np.ndarray:
+        """(batches, batch_size) int64 indices of the utterances of every batch of the epoch."""
+        order = rng(seed, epoch, BATCHES).permutation(self.total)
+        return order[: len(self) * self.batch_size].reshape(len(self), self.batch_size)
+
+
+class BalancedSampler:
+    """`batch_size` systems × `per_system` utterances of each, in group-major order.
+
+    In an epoch each system appears in as many batches as any other (± 1), and within a system no utterance repeats
+    before all have been used.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+    batch_size : int
+        Systems of a batch, K.
+    per_system : int
+        Utterances of each, M.
+    classes : list of str
+        The systems' names, for messages.
+
+    Raises
+    ------
+    DataError
+        More systems in a batch than there are, or systems with fewer than `per_system` utterances.
+    """
+
+    def __init__(self, labels: np.ndarray, batch_size: int, per_system: int, classes: list[str]):
+        ends = np.cumsum(np.bincount(labels, minlength=len(classes)))
+        self.members = np.split(np.argsort(labels, kind="stable"), ends[:-1])
+        self.total, self.batch_size, self.per_system = len(labels), batch_size, per_system
+        if batch_size > len(classes):
+            raise DataError(f"--batch_size {batch_size} systems in a batch, and the train list has {len(classes)}")
+        few = [f"{classes[c]}: {len(m)}" for c, m in enumerate(self.members) if len(m) < per_system]
+        if few:
+            raise DataError(named(f"systems with fewer utterances than --nPerSpeaker {per_system}", few))
+
+    def __len__(self) -> int:
+        """Batches of an epoch: as many as the list's size gives, at least one."""
+        return max(1, self.total // (self.batch_size * self.per_system))
+
+    def plan(self, seed: int, epoch: int) -> np.ndarray:
+        """(batches, K·M) int64 indices of the utterances of every batch of the epoch."""
+        random = rng(seed, epoch, BATCHES)
+        systems = shuffled_groups(len(self.members), len(self), self.batch_size, random)
+        plan = np.empty((len(self), self.batch_size, self.per_system), np.int64)
+        for system, members in enumerate(self.members):
+            places = np.nonzero(systems == system)
+            plan[places] = members[shuffled_groups(len(members), len(places[0]), self.per_system, random)]
+        return plan.reshape(len(self), -1)
+
+
+def shuffled_groups(n: int, groups: int, size: int, random: np.random.Generator) -> np.ndarray:
+    """(groups, size) draws from range(n), size <= n, in shuffled rounds.
+
+    Nobody is drawn again before all have been, and nobody twice in a group, not even in one that spans two rounds.
+    """
+    rounds, drawn = [], 0
+    while drawn < groups * size:
+        fresh = random.permutation(n)
+        begun = rounds[-1][n - drawn % size :] if rounds else []  # the group that the last round left unfinished
+        if len(begun):
+            allowed = np.flatnonzero(~np.isin(fresh, begun))[: size - len(begun)]
+            fresh = np.concatenate([fresh[allowed], np.delete(fresh, allowed)])
+        rounds.append(fresh)
+        drawn += n
+    return np.concatenate(rounds)[: groups * size].reshape(groups, size)
+
+
+@dataclass
+class Batch:
+    """`waveforms` (B, T) float32, `labels` (B,) int64 in group-major order, `rows` (B,) their rows in the train list."""
+
+    waveforms: torch.Tensor
+    labels: torch.Tensor
+    rows: np.ndarray
+
+
+class TrainLoader:
+    """The batches of an epoch, read by threads ahead of need.
+
+    Which utterances and which crops is a function of (seed, epoch) alone: threads change only how soon they are there.
+
+    Parameters
+    ----------
+    audio : AudioFiles
+    lengths : (N,) int64
+        Samples of each utterance, as `AudioFiles.lengths` measured them.
+    labels : (N,) int64
+    sampler : RandomSampler or BalancedSampler
+    length : int
+        Samples of a crop.
+    seed, threads : int
+    """
+
+    def __init__(self, audio: AudioFiles, lengths, labels, sampler, length: int, seed: int, threads: int):
+        self.audio, self.lengths, self.labels, self.sampler = audio, lengths, labels, sampler
+        self.length, self.seed, self.threads = length, seed, threads
+        self.waited = 0.0  # seconds that the last epoch's consumer stood waiting
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self.sampler)
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
+        plan = self.sampler.plan(self.seed, epoch)[first:]
+        starts = crop_starts(self.lengths, self.length, self.seed, epoch)
+        self.waited, pending = 0.0, deque()
+        with ThreadPoolExecutor(self.threads) as pool:
+            for rows in plan:
+                pending.append(pool.submit(self.read, rows, starts))
+                if len(pending) > self.threads:
+                    yield self.wait(pending.popleft())
+            while pending:
+                yield self.wait(pending.popleft())
+
+    def read(self, rows: np.ndarray, starts: np.ndarray) -> Batch:
+        """One batch: rows (B,) of the list, cut at `starts` (N,)."""
+        crops = np.stack([cut(self.audio.read(row), starts[row], self.length) for row in rows.tolist()])
+        return Batch(torch.from_numpy(crops), torch.from_numpy(self.labels[rows]), rows)
+
+    def wait(self, future) -> Batch:
+        began = time.perf_counter()
+        batch = future.result()
+        self.waited += time.perf_counter() - began
+        return batch
+
+
+def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
+    """(1, T) the whole utterance where `frames` is 0, else (count, frames' samples) evenly spaced crops of it."""
+    if frames == 0:
+        return samples[None]
+    length = crop_samples(frames)
+    starts = np.linspace(0, max(0, len(samples) - length), count).round().astype(np.int64)
+    return np.stack([cut(samples, start, length) for start in starts])

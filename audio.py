@@ -1,0 +1,148 @@
+"""Any audio file to mono 16 kHz float32 samples, whole or not at all."""
+
+import re
+import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from tqdm import tqdm
+
+from plugins import ConfigError
+
+SAMPLE_RATE = 16_000
+MIN_SECONDS = 0.1  # shorter than any phone: nothing to trace
+MAX_SECONDS = 3600.0  # one file's worth of memory stays bounded, whatever its header claims
+RATES = (2_000, 768_000)
+BLOCK_VALUES = 1 << 20
+
+
+class DataError(ConfigError):
+    """Something wrong with the user's lists or audio."""
+
+
+def load_audio(path: str | Path) -> np.ndarray:
+    """The whole file as (T,) float32 at 16 kHz: channels averaged, then resampled band-limited (soxr, "HQ").
+
+    Whatever libsndfile reads will do: wav of any sample format, flac, ogg vorbis and opus, mp3, ....
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no audio, is empty, truncated, holds NaN or infinity, is shorter than MIN_SECONDS,
+        longer than MAX_SECONDS, or has a sampling rate outside RATES. The message names the file.
+    """
+    try:
+        samples, rate = decode(Path(path))
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read as audio ({plain(error)})") from None
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    if rate != SAMPLE_RATE:
+        samples = soxr.resample(samples, rate, SAMPLE_RATE, quality="HQ")
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def decode(path: Path) -> tuple[np.ndarray, int]:
+    """(T,) float32 mono samples at the file's own rate, and that rate. Read by blocks: a header is not to be trusted."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DataError("not a file")
+    if path.stat().st_size == 0:
+        raise DataError("the file is empty")
+    with soundfile.SoundFile(path) as file:
+        rate, promised = file.samplerate, file.frames
+        if not RATES[0] <= rate <= RATES[1]:
+            raise DataError(f"a sampling rate of {rate} Hz is not speech")
+        mono, length = [], 0
+        while len(block := file.read(max(1, BLOCK_VALUES // file.channels), dtype="float32", always_2d=True)):
+            mono.append(block.mean(axis=1, dtype=np.float32) if file.channels > 1 else block[:, 0])
+            length += len(block)
+            if length > MAX_SECONDS * rate:
+                raise DataError(f"longer than {MAX_SECONDS / 60:.0f} minutes: cut it up")
+        if length < promised or chunk_cut_short(file.extra_info) or stream_without_end(path):
+            raise DataError(f"truncated after {length} samples")
+    samples = np.concatenate(mono) if mono else np.empty(0, np.float32)
+    if not np.isfinite(samples).all():
+        raise DataError(f"sample {int(np.flatnonzero(~np.isfinite(samples))[0])} is NaN or infinite")
+    if length < MIN_SECONDS * rate:
+        raise DataError(f"{length / rate:.3f} s long; at least {MIN_SECONDS} s is needed")
+    return samples, rate
+
+
+def chunk_cut_short(libsndfile_log: str) -> bool:
+    """True where libsndfile noted that the samples' chunk (wav, aiff, au) reaches beyond the file's end.
+
+    A program that writes into a pipe puts a placeholder of 2 or 4 GiB there, which is no sign of a cut.
+    """
+    noted = re.search(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", libsndfile_log, re.MULTILINE)
+    return bool(noted) and int(noted[2]) < int(noted[1]) < 0x7FFF_0000
+
+
+def stream_without_end(path: Path) -> bool:
+    """True for an Ogg file whose last page is cut or lacks the end-of-stream flag (RFC 3533, section 6)."""
+    with path.open("rb") as file:
+        if file.read(4) != b"OggS":
+            return False
+        file.seek(max(0, path.stat().st_size - 2 * 65_307))  # the largest page, twice
+        tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < 27 or not page[5] & 4:
+        return True
+    segments = page[27 : 27 + page[26]]
+    return len(page) < 27 + page[26] + sum(segments)
+
+
+def plain(error: Exception) -> str:
+    """What the library says, without the path, which the caller tells."""
+    return getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+
+
+class AudioFiles:
+    """The audio of a list, read on demand and kept in memory while it fits.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Files, in the list's order; `read(i)` gives the i-th.
+    keep_bytes : int
+        Decoded audio beyond this much is read again each time.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], keep_bytes: int = 0):
+        self.paths = paths
+        self.room = keep_bytes
+        self.kept: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> np.ndarray:
+        """(T,) float32 at 16 kHz. Raises DataError, as `load_audio`."""
+        samples = self.kept.get(index)
+        if samples is None:
+            samples = load_audio(self.paths[index])
+            if samples.nbytes <= self.room:
+                self.room -= samples.nbytes
+                self.kept[index] = samples
+        return samples
+
+    def lengths(self, threads: int, description: str = "reading audio") -> tuple[np.ndarray, dict[int, str]]:
+        """Read every file once, with a progress bar: samples (N,) int64, and what is wrong with which file."""
+        lengths, wrong = np.zeros(len(self), np.int64), {}
+
+        def measure(index: int) -> None:
+            try:
+                lengths[index] = len(self.read(index))
+            except DataError as error:
+                wrong[index] = str(error)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(
+                tqdm(
+                    pool.map(measure, range(len(self))), description, len(self), unit="file", leave=False, disable=None
+                )
+            )
+        return lengths, dict(sorted(wrong.items()))

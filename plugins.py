@@ -1,0 +1,116 @@
+"""Models and losses by file name: models/NAME.py holds a MainModel, loss/NAME.py a LossFunction, and nothing is registered.
+
+The signature of either is the schema of its options: every parameter that is not `nOut` or `nClasses` and has a default
+becomes an option of the command line and of YAML, typed by its annotation (or its default), explained by the
+"Parameters" section of its docstring.
+"""
+
+import importlib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+ENTRY = {"models": "MainModel", "loss": "LossFunction"}
+GIVEN = ("self", "nOut", "nClasses")  # what SpeakerNet passes to every plug-in
+
+
+class ConfigError(ValueError):
+    """A mistake in what the user asked for: an option, a config file, a plug-in's name. `main` prints it as it stands."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: `type` is bool, int, float or str; `many` takes a list of them; `choices` the values allowed."""
+
+    name: str
+    type: type
+    default: object
+    help: str = ""
+    group: str = "run"
+    choices: tuple | None = None
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+    many: bool = False
+
+
+def names(folder: str) -> list[str]:
+    """The selectable plug-ins of `models` or `loss`: files whose name does not begin with an underscore and that define
+    the entry (a file of shared blocks, as voxceleb_trainer has them, does not).
+    """
+    entry = re.compile(rf"^(class|def) {ENTRY[folder]}\b|^{ENTRY[folder]} *=", re.MULTILINE)
+    files = (ROOT / folder).glob("[!_]*.py")
+    return sorted(file.stem for file in files if entry.search(file.read_text(encoding="utf-8")))
+
+
+def load(folder: str, name: str) -> Callable:
+    """The `MainModel` of models/NAME.py or the `LossFunction` of loss/NAME.py. Raises ConfigError on an unknown name."""
+    known = names(folder)
+    if name not in known:
+        option = {"models": "model", "loss": "trainfunc"}[folder]
+        raise ConfigError(
+            f"no {folder}/{name}.py for --{option} {name}{suggestion(name, known)}; there is {', '.join(known)}"
+        )
+    return getattr(importlib.import_module(f"{folder}.{name}"), ENTRY[folder])
+
+
+def utterances_needed(loss: Callable) -> int:
+    """How many utterances of a system a loss must see at once: its `min_utterances`, else 1. A loss of voxceleb_trainer
+    says it by its signature: the metric losses, which need 2, do not ask for nClasses.
+    """
+    asks_for_classes = "nClasses" in inspect.signature(loss).parameters
+    return getattr(loss, "min_utterances", 1 if asks_for_classes else 2)
+
+
+def takes_any_keyword(entry: Callable) -> bool:
+    """True where the signature ends in **kwargs, as voxceleb_trainer's plug-ins do: such a file expects every option."""
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(entry).parameters.values())
+
+
+def options(entry: Callable, group: str) -> list[Option]:
+    """The options that a plug-in's signature declares, in its order."""
+    init = entry.__init__ if inspect.isclass(entry) else entry
+    hints = typing.get_type_hints(init)
+    help_texts = parameter_help(entry) | parameter_help(init)
+    found = []
+    for p in inspect.signature(init).parameters.values():
+        if p.name in GIVEN or p.default is p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+            continue
+        kind, choices = plain_type(hints.get(p.name, type(p.default)), p.name, group)
+        found.append(Option(p.name, kind, p.default, help_texts.get(p.name, ""), group, choices))
+    return found
+
+
+def plain_type(hint: object, name: str, owner: str) -> tuple[type, tuple | None]:
+    """The scalar type of an annotation and, for Literal, its choices."""
+    if typing.get_origin(hint) is typing.Literal:
+        choices = typing.get_args(hint)
+        return type(choices[0]), choices
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(t for t in typing.get_args(hint) if t is not type(None))
+    if hint not in (bool, int, float, str):
+        raise ConfigError(f"{owner}: option {name} has no plain type; annotate it bool, int, float, str or Literal")
+    return hint, None
+
+
+def parameter_help(documented: object) -> dict[str, str]:
+    """Parameter name to its description, from the numpydoc "Parameters" section of a docstring."""
+    section = re.search(r"Parameters\n-+\n(.*?)(?=\n\n\w[^\n]*\n-{3,}|\Z)", inspect.getdoc(documented) or "", re.DOTALL)
+    if not section:
+        return {}
+    entries = re.findall(r"^(\w[\w, ]*?) *:[^\n]*\n((?:[ \t]+[^\n]*\n?)+)", section[1] + "\n", re.MULTILINE)
+    return {name.strip(): " ".join(text.split()) for group, text in entries for name in group.split(",")}
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """' (did you mean X?)' where something known is near, else nothing. The case of the letters does not matter."""
+    import difflib
+
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
