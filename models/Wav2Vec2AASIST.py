@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from audio import DataError
 from config import ConfigError
 from models._aasist import AASIST
 from models._ssl import SSLFrontEnd
@@ -83,9 +84,9 @@ class MainModel(AASIST):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Waveforms (B, T) float32 at 16 kHz to embeddings (B, nOut).
 
-        `lengths` (B,) int64: the valid samples of each row of a zero-padded batch. The result is then what one utterance
-        at a time gives: the back-end, whose pooling sees every frame, runs once per number of frames, and so does the
-        front-end once per length, where its normalisation would see the padding. Raises ValueError on audio that makes
+        `lengths` (B,) int64: the valid samples of each row of a zero-padded batch. The result is then what one
+        utterance at a time gives: the back-end, whose pooling sees every frame, runs once per number of frames, and the
+        front-end once per length where its normalisation would see the padding. Raises DataError on audio that makes
         fewer than three frames.
         """
         self.check_length(x.shape[1] if lengths is None else int(lengths.min()))
@@ -96,12 +97,12 @@ class MainModel(AASIST):
         return by_size(lambda wave: self.embed(self.ssl_model(wave)), x, lengths)
 
     def check_length(self, samples: int) -> None:
-        """ValueError on audio that is too short for the first pooling of the back-end."""
+        """DataError on audio that is too short for the first pooling of the back-end."""
         least = self.ssl_model.samples(self.min_frames)
         if samples < least:
-            raise ValueError(
-                f"an utterance of {samples} samples ({samples / SAMPLE_RATE:.3f} s) is too short for Wav2Vec2AASIST, which "
-                f"needs {least} ({least / SAMPLE_RATE:.3f} s): take it off the list, or repeat it to a longer one"
+            raise DataError(
+                f"an utterance of {samples} samples ({samples / SAMPLE_RATE:.3f} s) is too short for Wav2Vec2AASIST, "
+                f"which needs {least} ({least / SAMPLE_RATE:.3f} s): take it off the list, or score by --eval_frames"
             )
 
     def on_epoch(self, epoch: int) -> None:
@@ -128,7 +129,7 @@ class MainModel(AASIST):
 
 
 def by_size(function: Callable[[Tensor], Tensor], rows: Tensor, sizes: Tensor) -> Tensor:
-    """`function` of the rows (B, L, ...) in groups of one size, each cut to its first `sizes` (B,) entries; in order."""
+    """`function` of the rows (B, L, ...), in groups cut to their common size of `sizes` (B,). The order is kept."""
     groups = [(sizes == size).nonzero().squeeze(1) for size in sizes.unique()]
     results = [function(rows[group, : sizes[group[0]]]) for group in groups]
     return torch.cat(results)[torch.cat(groups).argsort()]

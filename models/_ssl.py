@@ -9,7 +9,7 @@ MASK_SPAN = 10  # frames that one mask hides (wav2vec 2.0, section 3.1)
 
 
 def standardised(wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Waveforms (B, T) at zero mean and unit variance over each one's first `lengths` (B,) samples; the rest stays zero."""
+    """Waveforms (B, T) at zero mean and unit variance over their first `lengths` (B,) samples; the rest stays zero."""
     if lengths is None:
         return F.layer_norm(wave, wave.shape[-1:], eps=VARIANCE_FLOOR)
     valid = torch.arange(wave.shape[1], device=wave.device) < lengths.unsqueeze(1)
@@ -59,10 +59,11 @@ class SSLFrontEnd(nn.Module):
         self.settle_masking()
         self.settle_gradients(freeze_cnn, freeze_all)
         if grad_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            renamed = hasattr(model, "activation_checkpointing_enable")  # the older name warns where the newer exists
+            (model.activation_checkpointing_enable if renamed else model.gradient_checkpointing_enable)()
 
     def cut(self, count: int) -> None:
-        """Keep `count` transformer layers. The norm that closes a pre-norm transformer belongs to its last layer only."""
+        """Keep `count` transformer layers. The norm that closes a pre-norm transformer belongs to its last layer."""
         encoder = self.model.encoder
         if count < len(encoder.layers) and self.model.config.do_stable_layer_norm:
             encoder.layer_norm = nn.Identity()
@@ -102,8 +103,10 @@ class SSLFrontEnd(nn.Module):
 
     @property
     def padding_safe(self) -> bool:
-        """Whether zeros after an utterance leave its frames alone: group normalisation (wav2vec2-base) counts them in."""
-        return self.model.config.feat_extract_norm == "layer"
+        """Whether an utterance may be padded and masked. Group normalisation (wav2vec2-base) counts the padding in, and
+        WavLM in transformers gives torch masks of two types, which torch is about to refuse.
+        """
+        return self.model.config.feat_extract_norm == "layer" and self.model.config.model_type != "wavlm"
 
     def frames(self, samples: Tensor | int) -> Tensor | int:
         """Frames that so many samples make."""
@@ -142,7 +145,7 @@ class SSLFrontEnd(nn.Module):
         return (*output.hidden_states[:-1], output.last_hidden_state) if every else (output.last_hidden_state,)
 
     def depth(self, name: str) -> int:
-        """How deep a parameter of `model` sits: 0 the convolutions and what follows them, n the n-th transformer layer."""
+        """How deep a parameter of `model` sits: 0 before the transformer, n in its n-th layer."""
         parts = name.split(".")
         if parts[:2] == ["encoder", "layers"]:
             return int(parts[2]) + 1

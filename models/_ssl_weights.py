@@ -59,7 +59,7 @@ def load(path: str, pretrained: bool) -> "PreTrainedModel":
 
 
 def read_config(path: str, network: bool) -> "PretrainedConfig":
-    """The configuration behind a hub id or in a folder, settled for fine-tuning. Raises ConfigError if it will not do."""
+    """The configuration of a hub id or a folder, without layer drop. Raises ConfigError if the model will not do."""
     from transformers import AutoConfig, Wav2Vec2Config
 
     if path == XLS_R_300M and not network:
@@ -72,9 +72,9 @@ def read_config(path: str, network: bool) -> "PretrainedConfig":
             raise ConfigError(unreachable(path, network, error)) from None
     if config.model_type not in FAMILIES:
         raise ConfigError(
-            f"--ssl_path {path}: a {config.model_type} model; this front-end takes {', '.join(FAMILIES[:-1])} or {FAMILIES[-1]}"
+            f"--ssl_path {path}: a model of type {config.model_type}, and this front-end takes {', '.join(FAMILIES)}"
         )
-    if config.add_adapter:
+    if getattr(config, "add_adapter", False):
         raise ConfigError(
             f"--ssl_path {path}: the model ends in an adapter, which changes the frame rate: not supported"
         )
@@ -104,7 +104,7 @@ def unreachable(path: str, network: bool, error: Exception) -> str:
 
 
 def check_preprocessor(path: str, network: bool) -> None:
-    """ConfigError where preprocessor_config.json names a sampling rate other than 16 kHz. Without that file, nothing."""
+    """ConfigError where preprocessor_config.json names a sampling rate other than 16 kHz. It may be missing."""
     from transformers.utils import cached_file
 
     if not network and not Path(path).is_dir():
