@@ -4,6 +4,7 @@ Babu et al., "XLS-R: Self-supervised Cross-lingual Speech Representation Learnin
 back-end see `_aasist.py`.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,6 +16,8 @@ from config import ConfigError
 from models._aasist import AASIST
 from models._ssl import SSLFrontEnd
 from models._ssl_weights import SAMPLE_RATE, XLS_R_300M, from_fairseq, load
+
+log = logging.getLogger(__name__)
 
 
 class MainModel(AASIST):
@@ -45,6 +48,8 @@ class MainModel(AASIST):
     grad_checkpointing : bool
         recompute the speech model's layers in the backward pass: less memory, more time
     """
+
+    weights_follow = {"ssl_init": "random"}  # options to build it with where a checkpoint brings all weights
 
     def __init__(
         self,
@@ -127,6 +132,25 @@ class MainModel(AASIST):
                 by_scale.setdefault(scale, []).append(parameter)
         return [{"params": parameters, "lr_scale": scale} for scale, parameters in by_scale.items()]
 
+    def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state of SSL_Anti-spoofing's model as one of ours; a state of ours comes back as it is.
+
+        Its speech model has fairseq's names. Transformer layers that --ssl_layers cuts off are left out, and so is its
+        last layer, which tells two classes apart: ours stays as it is, and a warning says so.
+        """
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+        speech = "ssl_model.model."
+        if f"{speech}post_extract_proj.weight" not in state:
+            return state
+        theirs = {name.removeprefix(speech): tensor for name, tensor in state.items() if name.startswith(speech)}
+        back_end = {name: tensor for name, tensor in state.items() if not name.startswith((speech, "out_layer."))}
+        log.warning("the checkpoint's last layer is left out: the embedding's is new, and must be trained")
+        new_layer = {f"out_layer.{name}": tensor for name, tensor in self.out_layer.state_dict().items()}
+        kept = {
+            speech + name: tensor for name, tensor in self.ssl_model.without_cut_layers(from_fairseq(theirs)).items()
+        }
+        return back_end | kept | new_layer
+
 
 def by_size(function: Callable[[Tensor], Tensor], rows: Tensor, sizes: Tensor) -> Tensor:
     """`function` of the rows (B, L, ...), in groups cut to their common size of `sizes` (B,). The order is kept."""
@@ -156,18 +180,3 @@ def check_layers(layers: str, available: int, path: str) -> None:
     if layers in ("last", "weighted") or (layers.isdecimal() and 1 <= int(layers) <= available):
         return
     raise ConfigError(f"--ssl_layers {layers}: last, weighted, or a layer of {path} from 1 to {available}")
-
-
-def convert_state_dict(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state of SSL_Anti-spoofing's model under our names; our own comes back as it is. `module.` prefixes go.
-
-    Its speech model has fairseq's names and its two-class layer fits no embedding: the latter is left out, and the
-    caller says so.
-    """
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    prefix = "ssl_model.model."
-    if f"{prefix}post_extract_proj.weight" not in state:
-        return state
-    speech_model = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    rest = {name: tensor for name, tensor in state.items() if not name.startswith((prefix, "out_layer."))}
-    return rest | {prefix + name: tensor for name, tensor in from_fairseq(speech_model).items()}

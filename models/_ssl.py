@@ -70,6 +70,11 @@ class SSLFrontEnd(nn.Module):
         encoder.layers = encoder.layers[:count]
         self.model.config.num_hidden_layers = count
 
+    def without_cut_layers(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state of the whole speech model without what `cut` took away."""
+        own = self.model.state_dict()
+        return {name: t for name, t in state.items() if name in own or not name.startswith("encoder.layer")}
+
     def settle_masking(self) -> None:
         """Masks are drawn here or not at all; their embedding learns only where they are."""
         self.model.config.apply_spec_augment = self.mask > 0

@@ -96,9 +96,10 @@ def unreachable(path: str, network: bool, error: Exception) -> str:
     """What to tell a user whose model is not here, and how to bring it."""
     if Path(path).is_dir():
         return f"--ssl_path {path}: its config.json cannot be read: {first_line(error)}"
-    reason = first_line(error) if network else "not in the local cache, and --ssl_init random asks no network"
+    reason = first_line(error) if network else "its configuration is not in the local cache, and random asks no network"
+    what = path if network else f"{path} config.json"
     return (
-        f"--ssl_path {path}: {reason}. Where there is a network, run: hf download {path} --local-dir ssl_model; "
+        f"--ssl_path {path}: {reason}. Where there is a network, run: hf download {what} --local-dir ssl_model; "
         "bring the folder here and pass --ssl_path ssl_model"
     )
 

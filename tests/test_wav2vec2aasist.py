@@ -15,9 +15,8 @@ import config
 import plugins
 from audio import DataError
 from config import ConfigError
-from models import Wav2Vec2AASIST as model_file
 from models import _ssl
-from models.Wav2Vec2AASIST import MainModel, convert_state_dict
+from models.Wav2Vec2AASIST import MainModel
 
 SMALL = {
     "hidden_size": 32,
@@ -100,10 +99,10 @@ def test_pretrained_weights_are_the_saved_ones(folder):
 def test_a_checkpoint_with_all_weights_needs_the_configuration_only(folder, tmp_path):
     trained = MainModel(4, ssl_path=folder()).eval()
     (tmp_path / "config.json").write_text((Path(folder()) / "config.json").read_text())
-    bare = MainModel(4, ssl_path=str(tmp_path), ssl_init="random").eval()
+    bare = MainModel(4, ssl_path=str(tmp_path), **MainModel.weights_follow).eval()
     wave = waves(2, 8000)
     assert not torch.allclose(bare(wave), trained(wave))
-    bare.load_state_dict(convert_state_dict(trained.state_dict()))
+    bare.load_state_dict(bare.convert_state_dict(trained.state_dict()))
     assert torch.equal(bare(wave), trained(wave))
 
 
@@ -361,20 +360,31 @@ def torchaudio_hidden(state, wave):
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_state_of_ssl_anti_spoofing_loads_and_gives_the_same_readout(folder, prefix):
+def test_a_state_of_ssl_anti_spoofing_loads_and_gives_the_same_readout(folder, prefix, caplog):
     donor = MainModel(2, ssl_path=folder(), ssl_normalize=False).eval()
     back_end = {name: t for name, t in donor.state_dict().items() if not name.startswith("ssl_model.")}
     speech_model = fairseq_state()
     published = back_end | {f"ssl_model.model.{name}": tensor for name, tensor in speech_model.items()}
     model = MainModel(50, ssl_path=folder(), ssl_init="random", ssl_normalize=False).eval()
-    missing, unexpected = model.load_state_dict(
-        convert_state_dict({prefix + name: tensor for name, tensor in published.items()}), strict=False
-    )
-    assert missing == ["out_layer.weight", "out_layer.bias"] and unexpected == []
+    last_layer = model.out_layer.weight.clone()
+    model.load_state_dict(model.convert_state_dict({prefix + name: tensor for name, tensor in published.items()}))
+    assert torch.equal(model.out_layer.weight, last_layer) and "last layer is left out" in caplog.text
     wave = waves(2, 8000)
     hidden = torchaudio_hidden(speech_model, wave)
     torch.testing.assert_close(model.ssl_model(wave), hidden, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(model.readout(model.ssl_model(wave)), donor.readout(hidden), atol=1e-5, rtol=0)
+
+
+def test_a_foreign_state_loses_the_layers_that_are_cut_off(folder):
+    whole = MainModel(2, ssl_path=folder(), ssl_normalize=False).eval()
+    back_end = {name: t for name, t in whole.state_dict().items() if not name.startswith("ssl_model.")}
+    published = back_end | {f"ssl_model.model.{name}": tensor for name, tensor in fairseq_state().items()}
+    model = MainModel(2, ssl_path=folder(), ssl_normalize=False, ssl_layers="2").eval()
+    for each in (whole, model):
+        each.load_state_dict(each.convert_state_dict(published))
+    wave = waves(2, 8000)
+    expected = whole.ssl_model.model(wave, output_hidden_states=True).hidden_states[2]
+    torch.testing.assert_close(model.ssl_model(wave), expected)
 
 
 def test_the_back_end_has_the_published_names():
@@ -485,7 +495,6 @@ def test_every_option_has_a_type_and_a_help_text():
     options = plugins.options(MainModel, "model Wav2Vec2AASIST")
     assert {"ssl_path", "ssl_init", "ssl_layers", "freeze_cnn", "ssl_layer_decay"} <= {o.name for o in options}
     assert all(o.help for o in options)
-    assert model_file.__doc__
 
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("configs/Wav2Vec2AASIST_*.yaml")), ids=str)
