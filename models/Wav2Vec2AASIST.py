@@ -15,6 +15,7 @@ from audio import DataError
 from config import ConfigError
 from models._aasist import AASIST
 from models._ssl import SSLFrontEnd
+from models._ssl_cache import HiddenStateCache
 from models._ssl_weights import SAMPLE_RATE, XLS_R_300M, from_fairseq, load
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class MainModel(AASIST):
         do not train the convolutional front
     freeze_ssl : bool
         train the back-end only
+    ssl_cache : str
+        folder that keeps a frozen speech model's hidden states on disk; pays where the same crops come again
     ssl_freeze_epochs : int
         epochs at the start in which only the back-end is trained
     ssl_lr_scale : float
@@ -62,12 +65,17 @@ class MainModel(AASIST):
         ssl_mask: float = 0.0,
         freeze_cnn: bool = False,
         freeze_ssl: bool = False,
+        ssl_cache: str = "",
         ssl_freeze_epochs: int = 0,
         ssl_lr_scale: float = 1.0,
         ssl_layer_decay: float = 1.0,
         grad_checkpointing: bool = False,
     ):
         check_ranges(ssl_mask, ssl_freeze_epochs, ssl_lr_scale, ssl_layer_decay)
+        if ssl_cache and (not freeze_ssl or ssl_layers == "weighted"):
+            raise ConfigError(
+                "--ssl_cache keeps one layer of a speech model that stays as it is: give --freeze_ssl too"
+            )
         speech_model = load(ssl_path, pretrained=ssl_init == "pretrained")
         check_layers(ssl_layers, speech_model.config.num_hidden_layers, ssl_path)
         super().__init__(speech_model.config.hidden_size, nOut)
@@ -80,6 +88,7 @@ class MainModel(AASIST):
             freeze_all=freeze_ssl,
             grad_checkpointing=grad_checkpointing,
         )
+        self.cache = HiddenStateCache(ssl_cache, self.ssl_model) if ssl_cache else None
         self.freeze_ssl = freeze_ssl
         self.ssl_freeze_epochs = ssl_freeze_epochs
         self.ssl_lr_scale = ssl_lr_scale
@@ -96,10 +105,14 @@ class MainModel(AASIST):
         """
         self.check_length(x.shape[1] if lengths is None else int(lengths.min()))
         if lengths is None:
-            return self.embed(self.ssl_model(x))
+            return self.embed(self.hidden(x))
         if self.ssl_model.padding_safe:
-            return by_size(self.embed, self.ssl_model(x, lengths), self.ssl_model.frames(lengths))
-        return by_size(lambda wave: self.embed(self.ssl_model(wave)), x, lengths)
+            return by_size(self.embed, self.hidden(x, lengths), self.ssl_model.frames(lengths))
+        return by_size(lambda wave: self.embed(self.hidden(wave)), x, lengths)
+
+    def hidden(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Hidden states (B, F, width) of waveforms (B, T), from the cache where there is one."""
+        return (self.cache or self.ssl_model)(x, lengths)
 
     def check_length(self, samples: int) -> None:
         """DataError on audio that is too short for the first pooling of the back-end."""
