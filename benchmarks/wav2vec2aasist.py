@@ -71,16 +71,19 @@ def peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def measure(network: Classifier, args: argparse.Namespace, device: torch.device) -> list[float]:
-    """Seconds of each step after the warm-up: forward, backward, Adam."""
+def measure(network: Classifier, args: argparse.Namespace, device: torch.device) -> tuple[list[float], float]:
+    """Seconds of each step after the warm-up (forward, backward, Adam), and the mean CPU time of one, over all threads.
+
+    On a busy machine the second says what the first cannot.
+    """
     trained = [p for group in network.encoder.parameter_groups() for p in group["params"]]
     optimizer = torch.optim.Adam([*trained, *network.head.parameters()], lr=1e-6, fused=True)
     step_network = torch.compile(network) if args.compile else network
     wave = torch.randn(args.batch_size, SAMPLES, device=device)
     labels = torch.randint(CLASSES, (args.batch_size,), device=device)
-    seconds = []
+    seconds, cpu = [], 0.0
     for step in range(args.warmup + args.steps):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         with torch.autocast(device.type, torch.bfloat16, enabled=args.mixedprec):
             loss = step_network(wave, labels)
         loss.backward()
@@ -90,7 +93,8 @@ def measure(network: Classifier, args: argparse.Namespace, device: torch.device)
             torch.cuda.synchronize()
         if step >= args.warmup:
             seconds.append(time.perf_counter() - start)
-    return seconds
+            cpu += time.process_time() - cpu_start
+    return seconds, cpu / args.steps
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -111,11 +115,12 @@ def main(argv: list[str] | None = None) -> None:
         ssl_path = XLS_R_300M if args.full else small_config(folder)
         network = Classifier(ssl_path, **options).to(device).train()
     flops = flops_of_step(network, device)
-    seconds = measure(network, args, device)
+    seconds, cpu = measure(network, args, device)
     rate = args.batch_size / statistics.median(seconds)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"{where}: batch of {args.batch_size}, {SAMPLES / 16000:.2f} s each, {vars(args)}")
-    print(f"step {statistics.median(seconds):.3f} s (of {len(seconds)}: {min(seconds):.3f} to {max(seconds):.3f})")
+    spread = f"{len(seconds)} steps: {min(seconds):.3f} to {max(seconds):.3f} s"
+    print(f"step {statistics.median(seconds):.3f} s ({spread}; CPU time {cpu:.3f} s)")
     print(f"{rate:.1f} utterances/s, {rate * flops / 1e12:.3f} TFLOP/s at {flops / 1e9:.1f} GFLOP an utterance")
     print(f"peak memory {peak_memory(device):.2f} GB")
 
