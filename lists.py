@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from audio import DataError
+from files import write_text
 
 log = logging.getLogger(__name__)
 MOST_NAMED = 10  # mistakes of one kind that a message lists before it only counts them
@@ -64,9 +65,16 @@ def read_list(path: str | Path, allow_outside: bool = False) -> UtteranceList:
     """
     source = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        content = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{source}: {error.strerror}") from None
+    return parse_list(content, source, allow_outside)
+
+
+def parse_list(content: bytes, source: str, allow_outside: bool = False) -> UtteranceList:
+    """The same of a list's content; `source` names it in messages."""
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{source}: not UTF-8 text (byte {error.start})") from None
     if not text.strip():
@@ -91,6 +99,15 @@ def read_list(path: str | Path, allow_outside: bool = False) -> UtteranceList:
     table = UtteranceList(source, paths, systems, languages, conditions, lines)
     tell_repeats(table)
     return table
+
+
+def write_list(table: UtteranceList, path: str | Path) -> None:
+    """Write path, model_name, language and condition as CSV, whole or not at all. Raises ConfigError as `write_text`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "model_name", "language", "condition"))
+    writer.writerows(zip(table.paths, table.systems, table.languages, table.conditions, strict=True))
+    write_text(path, text.getvalue())
 
 
 def csv_rows(text: str, source: str):
