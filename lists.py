@@ -68,11 +68,13 @@ def read_list(path: str | Path, allow_outside: bool = False) -> UtteranceList:
         content = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{source}: {error.strerror}") from None
-    return parse_list(content, source, allow_outside)
+    table = parse_list(content, source, allow_outside)
+    tell_repeats(table)
+    return table
 
 
 def parse_list(content: bytes, source: str, allow_outside: bool = False) -> UtteranceList:
-    """The same of a list's content; `source` names it in messages."""
+    """The same of a list's content, without a word on repeats; `source` names it in messages."""
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
@@ -96,13 +98,11 @@ def parse_list(content: bytes, source: str, allow_outside: bool = False) -> Utte
         raise DataError(named(f"{source}: {len(broken)} lines cannot be used", broken))
     if not paths:
         raise DataError(f"{source}: the list has a header and no rows")
-    table = UtteranceList(source, paths, systems, languages, conditions, lines)
-    tell_repeats(table)
-    return table
+    return UtteranceList(source, paths, systems, languages, conditions, lines)
 
 
 def write_list(table: UtteranceList, path: str | Path) -> None:
-    """Write path, model_name, language and condition as CSV, whole or not at all. Raises ConfigError as `write_text`."""
+    """Write path, model_name, language, condition as CSV, whole or not at all. Raises ConfigError as `write_text`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "model_name", "language", "condition"))

@@ -1,0 +1,89 @@
+"""Prepare data for training. Run: python dataprep.py protocol mlaad4sourcetracing.zip --out data_lists/mlaad_v5"""
+
+import argparse
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from formats import mlaad_protocol
+from formats.observations import describe_counts, observe
+from lists import UtteranceList, write_list
+from plugins import ConfigError
+
+WRONG, FAILED = 1, 2  # exit statuses: training would fail with this data; what was asked could not be done
+
+
+def write_lists(tables: dict[str, UtteranceList], out: Path) -> None:
+    """Write each table to OUT/name.csv and print what it holds."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be made: {error.strerror}") from None
+    for name, table in tables.items():
+        write_list(table, out / f"{name}.csv")
+    print(describe_counts(tables))
+    for remark in observe(tables):
+        print(f"\nnote: {remark}")
+    print(f"\nwritten: {', '.join(str(out / f'{name}.csv') for name in tables)}")
+
+
+def protocol(options: argparse.Namespace) -> int:
+    tables = mlaad_protocol.read_protocol(options.source)
+    if "conditions" in options.repair:
+        tables = {
+            name: replace(table, conditions=mlaad_protocol.conditions_by_train(table, tables["train"]))
+            if name != "train"
+            else table
+            for name, table in tables.items()
+        }
+    if "repeats" in options.repair:
+        tables = {name: mlaad_protocol.drop_repeats(table) for name, table in tables.items()}
+    write_lists(tables, options.out)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run, help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        made.set_defaults(run=run)
+        return made
+
+    made = command("protocol", protocol, "the organisers' protocol to train.csv, dev.csv, test.csv with conditions")
+    made.add_argument(
+        "source", type=Path, help="mlaad4sourcetracing.zip, or a folder with train.csv, dev.csv, eval.csv"
+    )
+    made.add_argument("--out", type=Path, required=True, help="folder for the lists")
+    made.add_argument(
+        "--repair",
+        nargs="+",
+        default=[],
+        choices=("repeats", "conditions"),
+        help="repeats: drop rows listed before; conditions: take each from the train list (default: change nothing)",
+    )
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit status: 0, WRONG or FAILED."""
+    logging.basicConfig(format="%(message)s")
+    options = parser().parse_args(argv)
+    try:
+        return options.run(options)
+    except ConfigError as error:
+        print(f"dataprep.py: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("dataprep.py: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Foreign protocols to lists: one small reader a form, all giving `lists.UtteranceList`."""
