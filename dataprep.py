@@ -4,12 +4,18 @@ import argparse
 import logging
 import os
 import sys
+import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from audio import SAMPLE_RATE
+from cache_building import build_cache
+from filters import AudioFilters
 from formats import mlaad_protocol
 from formats.observations import describe_counts, observe
-from lists import UtteranceList, write_list
+from lists import UtteranceList, named, read_list, write_list
+from parallel import usable_cores
 from plugins import ConfigError
 
 WRONG, FAILED = 1, 2  # exit statuses: training would fail with this data; what was asked could not be done
@@ -44,6 +50,27 @@ def protocol(options: argparse.Namespace) -> int:
     return 0
 
 
+def cache(options: argparse.Namespace) -> int:
+    repeated = [name for name, n in Counter(Path(path).stem for path in options.lists).items() if n > 1]
+    if repeated:
+        raise ConfigError(f"several lists would be {repeated[0]}.cache: give each its own --out")
+    filters = AudioFilters(options.lowpass, options.trim_silence, options.loudness_norm)
+    tables = [read_list(path) for path in options.lists]
+    status = 0
+    for table in tables:
+        began = time.perf_counter()
+        built = build_cache(options.out, table, options.path, options.threads, filters)
+        print(
+            f"{built.path}: {built.samples / SAMPLE_RATE / 3600:.2f} h; {built.decoded} files decoded, "
+            f"{built.copied} kept, {built.resumed} resumed, in {time.perf_counter() - began:.1f} s"
+        )
+        if built.wrong:
+            heading = f"{table.source}: {len(built.wrong)} files cannot be used"
+            print(f"dataprep.py: {named(heading, list(built.wrong.values()))}", file=sys.stderr)
+            status = WRONG
+    return status
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -65,7 +92,29 @@ def parser() -> argparse.ArgumentParser:
         choices=("repeats", "conditions"),
         help="repeats: drop rows listed before; conditions: take each from the train list (default: change nothing)",
     )
+
+    made = command("cache", cache, "decode each list's audio once, into one file for the trainer's --cache")
+    made.add_argument("lists", nargs="+", metavar="LIST")
+    add_audio_options(made)
+    made.add_argument("--out", type=Path, required=True, help="folder for the caches")
+    made.add_argument("--lowpass", type=float, default=0.0, metavar="HZ", help="remove what is above (0: nothing)")
+    made.add_argument("--trim_silence", action="store_true", help="remove silence before and after the speech")
+    made.add_argument("--loudness_norm", action="store_true", help="bring every file to -23 LUFS")
     return top
+
+
+def add_audio_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--path", type=Path, required=True, help="folder that the lists' paths start from")
+    made.add_argument(
+        "--threads", type=positive, default=usable_cores(), help="files read at once (default: the cores)"
+    )
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1024:
+        raise argparse.ArgumentTypeError(f"{value} is not between 1 and 1024")
+    return value
 
 
 def main(argv: list[str] | None = None) -> int:

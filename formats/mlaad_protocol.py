@@ -1,7 +1,7 @@
 """The organisers' source-tracing protocol (zip, folder, or three CSVs) to train, dev and test lists with conditions.
 
-`eval.csv` of the protocol becomes `test`. A row's condition is the name of the list under fine/ that holds it, without the
-split: `lang_seen___model_not_seen`. Where fine/ is missing, the condition follows from what the train list holds.
+`eval.csv` of the protocol becomes `test`. A row's condition is the name of the list under fine/ that holds it, without
+the split: `lang_seen___model_not_seen`. Where fine/ is missing, the condition follows from what the train list holds.
 """
 
 import zipfile
