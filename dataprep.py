@@ -1,6 +1,7 @@
 """Prepare data for training. Run: python dataprep.py protocol mlaad4sourcetracing.zip --out data_lists/mlaad_v5"""
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -10,7 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio import SAMPLE_RATE
+from audit.findings import audit as audit_lists
+from audit.findings import files_csv, measure_all
+from audit.report import markdown
 from cache_building import build_cache
+from files import write_text
 from filters import AudioFilters
 from formats import mlaad_protocol
 from formats.observations import describe_counts, observe
@@ -23,16 +28,20 @@ WRONG, FAILED = 1, 2  # exit statuses: training would fail with this data; what 
 
 def write_lists(tables: dict[str, UtteranceList], out: Path) -> None:
     """Write each table to OUT/name.csv and print what it holds."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out {out} cannot be made: {error.strerror}") from None
+    make_folder(out)
     for name, table in tables.items():
         write_list(table, out / f"{name}.csv")
     print(describe_counts(tables))
     for remark in observe(tables):
         print(f"\nnote: {remark}")
     print(f"\nwritten: {', '.join(str(out / f'{name}.csv') for name in tables)}")
+
+
+def make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be made: {error.strerror}") from None
 
 
 def protocol(options: argparse.Namespace) -> int:
@@ -71,6 +80,20 @@ def cache(options: argparse.Namespace) -> int:
     return status
 
 
+def audit(options: argparse.Namespace) -> int:
+    tables = [read_list(path) for path in options.lists]
+    facts = measure_all(tables, options.path, options.threads)
+    findings = audit_lists(tables, facts)
+    text = markdown(findings)
+    print(text)
+    if options.out:
+        make_folder(options.out)
+        write_text(options.out / "audit.md", text)
+        write_text(options.out / "audit.json", json.dumps(findings, indent=1, allow_nan=False) + "\n")
+        write_text(options.out / "files.csv", files_csv(facts))
+    return WRONG if findings["training_would_fail"] else 0
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -92,6 +115,11 @@ def parser() -> argparse.ArgumentParser:
         choices=("repeats", "conditions"),
         help="repeats: drop rows listed before; conditions: take each from the train list (default: change nothing)",
     )
+
+    made = command("audit", audit, "read every file; tell what breaks training and what gives systems away")
+    made.add_argument("lists", nargs="+", metavar="LIST")
+    add_audio_options(made)
+    made.add_argument("--out", type=Path, help="folder for audit.md, audit.json and files.csv (a row for each file)")
 
     made = command("cache", cache, "decode each list's audio once, into one file for the trainer's --cache")
     made.add_argument("lists", nargs="+", metavar="LIST")

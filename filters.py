@@ -95,9 +95,7 @@ def loudness(samples: np.ndarray) -> float | None:
 
     What is shorter than the standard's block of 400 ms counts as one block.
     """
-    weighted = samples.astype(np.float64)
-    for b, a in k_weighting(SAMPLE_RATE):
-        weighted = signal.lfilter(b, a, weighted)
+    weighted = signal.sosfilt(k_weighting(SAMPLE_RATE), samples.astype(np.float64))
     block, step = int(0.4 * SAMPLE_RATE), int(0.1 * SAMPLE_RATE)
     sums = np.concatenate([[0.0], np.cumsum(np.square(weighted))])
     starts = np.arange(0, max(1, len(samples) - block + 1), step)
@@ -115,8 +113,8 @@ def lufs_to_power(lufs: float) -> float:
 
 
 @lru_cache(maxsize=4)
-def k_weighting(rate: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """The two biquads (b, a) of BS.1770 at any sampling rate: the head's shelf, then the high-pass.
+def k_weighting(rate: int) -> np.ndarray:
+    """(2, 6) the biquads of BS.1770 at any sampling rate, as scipy's `sos`: the head's shelf, then the high-pass.
 
     The standard tabulates them at 48 kHz only; these analogue parameters give its table there.
     """
@@ -124,9 +122,9 @@ def k_weighting(rate: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
     middle = high**0.4996667741545416
     norm = 1 + k / q + k * k
-    shelf = np.array([high + middle * k / q + k * k, 2 * (k * k - high), high - middle * k / q + k * k]) / norm
-    shelf_a = np.array([norm, 2 * (k * k - 1), 1 - k / q + k * k]) / norm
+    b = np.array([high + middle * k / q + k * k, 2 * (k * k - high), high - middle * k / q + k * k])
+    shelf = np.concatenate([b, [norm, 2 * (k * k - 1), 1 - k / q + k * k]]) / norm
     k, q = np.tan(np.pi * 38.13547087602444 / rate), 0.5003270373238773
     norm = 1 + k / q + k * k
-    highpass_a = np.array([norm, 2 * (k * k - 1), 1 - k / q + k * k]) / norm
-    return (shelf, shelf_a), (np.array([1.0, -2.0, 1.0]), highpass_a)
+    a = np.array([norm, 2 * (k * k - 1), 1 - k / q + k * k]) / norm
+    return np.stack([shelf, np.concatenate([[1.0, -2.0, 1.0], a])])
