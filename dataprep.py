@@ -10,15 +10,17 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from audio import SAMPLE_RATE
+import formats
+from audio import SAMPLE_RATE, DataError
 from audit.findings import audit as audit_lists
 from audit.findings import files_csv, measure_all
 from audit.report import markdown
 from cache_building import build_cache
 from files import write_text
 from filters import AudioFilters
-from formats import mlaad_protocol
+from formats import mlaad_protocol, rows
 from formats.observations import describe_counts, observe
+from formats.split import split
 from lists import UtteranceList, named, read_list, write_list
 from parallel import usable_cores
 from plugins import ConfigError
@@ -57,6 +59,43 @@ def protocol(options: argparse.Namespace) -> int:
         tables = {name: mlaad_protocol.drop_repeats(table) for name, table in tables.items()}
     write_lists(tables, options.out)
     return 0
+
+
+def lists(options: argparse.Namespace) -> int:
+    if options.split and len(options.sources) > 1:
+        raise ConfigError("--split takes one source: what has lists of its own is not split again")
+    tables = {}
+    for source in options.sources:
+        table = formats.read(source, options.format)
+        name = rows.split_of(source) if source.is_file() else "all"
+        if name in tables:
+            raise ConfigError(f"two sources would be {name}.csv: convert them one at a time")
+        tables[name] = table if options.bonafide else without_bonafide(table)
+    if options.split:
+        tables = split(next(iter(tables.values())), options.seed)
+    write_lists(with_conditions(tables), options.out)
+    return 0
+
+
+def without_bonafide(table: UtteranceList) -> UtteranceList:
+    kept = [row for row, system in enumerate(table.systems) if system != formats.BONAFIDE]
+    if len(kept) < len(table):
+        print(f"{table.source}: {len(table) - len(kept)} rows of genuine speech left out (--bonafide keeps them)")
+    if not kept:
+        raise DataError(f"{table.source}: nothing but genuine speech")
+    return table.take(kept)
+
+
+def with_conditions(tables: dict[str, UtteranceList]) -> dict[str, UtteranceList]:
+    """Conditions by the train list, where there is one and a list has none of its own."""
+    if "train" not in tables:
+        return tables
+    train = tables["train"]
+    filled = {"train": replace(train, conditions=[mlaad_protocol.TRAIN] * len(train))}
+    for name, table in tables.items():
+        if name != "train" and not any(table.conditions):
+            filled[name] = replace(table, conditions=mlaad_protocol.conditions_by_train(table, train))
+    return tables | filled
 
 
 def cache(options: argparse.Namespace) -> int:
@@ -115,6 +154,14 @@ def parser() -> argparse.ArgumentParser:
         choices=("repeats", "conditions"),
         help="repeats: drop rows listed before; conditions: take each from the train list (default: change nothing)",
     )
+
+    made = command("lists", lists, "other corpora's protocols, metadata or folders to lists")
+    made.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="a protocol file, or a folder of audio")
+    made.add_argument("--out", type=Path, required=True, help="folder for the lists")
+    made.add_argument("--format", choices=tuple(formats.READERS), help="the sources' form (default: recognised)")
+    made.add_argument("--bonafide", action="store_true", help="keep genuine speech, as a class of that name")
+    made.add_argument("--split", action="store_true", help="make train, dev and test with seen and unseen systems")
+    made.add_argument("--seed", type=int, default=10, help="of --split (default: 10)")
 
     made = command("audit", audit, "read every file; tell what breaks training and what gives systems away")
     made.add_argument("lists", nargs="+", metavar="LIST")

@@ -8,7 +8,7 @@ import csv
 import io
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -49,6 +49,11 @@ class UtteranceList:
         if unknown:
             raise DataError(named(f"{len(unknown)} rows of unknown systems", [self.place(i) for i in unknown]))
         return np.array([index[name] for name in self.systems], np.int64)
+
+    def take(self, rows: list[int]) -> "UtteranceList":
+        """The list of these rows, in this order."""
+        columns = ("paths", "systems", "languages", "conditions", "lines")
+        return replace(self, **{name: [getattr(self, name)[row] for row in rows] for name in columns})
 
     def place(self, row: int) -> str:
         return f"{self.source} line {self.lines[row]}: {self.paths[row]} ({self.systems[row]})"

@@ -118,5 +118,4 @@ def drop_repeats(table: UtteranceList) -> UtteranceList:
     first: dict[str, int] = {}
     for row, path in enumerate(table.paths):
         first.setdefault(path, row)
-    columns = ("paths", "systems", "languages", "conditions", "lines")
-    return replace(table, **{name: [getattr(table, name)[row] for row in first.values()] for name in columns})
+    return table.take(list(first.values()))
