@@ -74,15 +74,30 @@ class Counts:
         """(2, BINS) what the trials count on the curve "pooled" or "macro"."""
         return self.pooled if curve == "pooled" else self.macro
 
-    def kept_in(self, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) float32 scores kept in some bins, falling, and (K, 2) int32 their systems."""
+    def kept_in(self, bins: np.ndarray) -> Kept:
+        """The scores kept in some bins."""
         listed = np.zeros(BINS, bool)
         listed[bins] = True
         places = np.flatnonzero(listed[self.to(self.scores)])
+        places = places[np.argsort(-self.scores[places], kind="stable")]
+        run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places, side="right")
         scores = self.scores[places]
-        order = np.argsort(-scores, kind="stable")
-        run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places[order], side="right")
-        return scores[order], self.runs[run, 1:]
+        return Kept(scores, self.to(scores), *self.runs[run, 1:].T)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """(K,) scores, falling; the bins they are in, and the two systems of each."""
+
+    scores: np.ndarray
+    bins: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+    def within(self, bins: np.ndarray) -> Kept:
+        """Those in some bins."""
+        mine = np.isin(self.bins, bins)
+        return Kept(self.scores[mine], self.bins[mine], self.first[mine], self.second[mine])
 
 
 def want(bins: np.ndarray, systems: int) -> Wanted:

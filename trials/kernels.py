@@ -14,7 +14,7 @@ import numpy as np
 
 from trials.bins import BINS, to_bins
 
-SMALL = 4096  # a block of fewer trials is added score by score, a larger one bin by bin
+SMALL = 8192  # a block of fewer trials is added score by score, a larger one bin by bin
 
 
 class Wanted(NamedTuple):
