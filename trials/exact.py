@@ -14,7 +14,7 @@ import numpy as np
 
 from trials.arrays import Utterances
 from trials.bins import BINS, Bins
-from trials.counting import Counts, Kept, count_trials, macro_weights, want
+from trials.counting import NO_GROUPS, Counts, Kept, count_trials, macro_weights, want
 from trials.kernels import Wanted
 from trials.questions import Question
 from trials.sampling import DRAWS, sample
@@ -44,8 +44,8 @@ def ask(listed: Utterances, questions: Sequence[Question], **options) -> tuple[l
     """
     check_both_kinds(listed)
     to, wanted, room = _plan(listed, questions)
-    groups = options.pop("groups", None)
-    first = count_trials(listed, to, wanted=wanted, room=room, **options, **({"groups": groups} if groups else {}))
+    groups = options.pop("groups", NO_GROUPS)
+    first = count_trials(listed, to, wanted=wanted, room=room, groups=groups, **options)
     points = {question: [] for question in questions}
     _look_into(listed, first, wanted, points, options)
     return [_answer(listed, question, points[question]) for question in questions], first
@@ -160,8 +160,9 @@ def kept_points(
     """Thresholds, hits and false alarms at every distinct score of bins whose scores were all kept."""
     target = kept.first == kept.second
     weights = _weights(listed, curve, kept)
-    falling = -kept.bins.astype(np.int64)
-    start = np.searchsorted(falling, falling, side="left")  # of the scores of the same bin
+    place = np.arange(len(kept.scores))
+    new_bin = np.append(True, kept.bins[1:] != kept.bins[:-1])[: len(place)]
+    start = np.maximum.accumulate(np.where(new_bin, place, 0))  # of the scores of the same bin
     last_of_tie = np.append(kept.scores[1:] != kept.scores[:-1], True)[: len(kept.scores)]
     accepted = []
     for kind, above in zip((False, True), _above(counts, curve), strict=True):
