@@ -9,9 +9,9 @@ from lists import named, outside
 
 PROGRAMS = ("7zz", "7z", "7za")  # the names it goes by
 MISSING = (
-    "7-Zip is needed to unpack the multi-part archive, and none of 7zz, 7z, 7za is installed. Install it"
-    " (Debian, Ubuntu: apt install 7zip or p7zip-full; macOS: brew install sevenzip; Windows: 7-zip.org) and run the same command"
-    " again: what is downloaded stays"
+    "7-Zip is needed to unpack the multi-part archive, and none of 7zz, 7z and 7za is here. Install it (Debian, Ubuntu:"
+    " apt install 7zip or p7zip-full; macOS: brew install sevenzip; Windows: 7-zip.org) and run the same command again:"
+    " what is downloaded stays"
 )
 
 
@@ -59,19 +59,22 @@ def run(*command: str) -> str:
         command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
     )
     if done.returncode:
-        words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise DataError(f"{command[-1]}: 7-Zip fails ({' / '.join(words[-3:]) or f'status {done.returncode}'})")
+        told = (line.strip() for line in (done.stderr + done.stdout).splitlines())
+        said = [line for line in told if line.startswith(("ERROR: ", "Missing volume", "CRC Failed"))]
+        reason = "; ".join(said[:3]) or "a part is missing or damaged"
+        raise DataError(f"{command[-1]}: 7-Zip fails ({reason})")
     return done.stdout
 
 
 def refuse_strays(archive: Path, listing: str) -> None:
     """Raises DataError where a member's name leads outside the folder, or a member is a link."""
-    wrong = []
+    wrong, path = [], ""
     for line in listing.splitlines():
         key, _, value = line.partition(" = ")
+        path = value if key == "Path" else path
         if key == "Path" and (why := outside(value, allow=False)):
             wrong.append(why)
-        elif key in ("Symbolic Link", "Hard Link") and value:
-            wrong.append(f"a link to {value}")
+        elif (key in ("Symbolic Link", "Hard Link") and value) or (key == "Attributes" and " l" in f" {value}"):
+            wrong.append(f"{path} is a link")
     if wrong:
         raise DataError(named(f"{archive}: {len(wrong)} members refused, nothing is unpacked", wrong))
