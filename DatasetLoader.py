@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from audio import AudioFiles, DataError
-from lists import named
+from lists import UtteranceList, named, read_list
 
 BATCHES, CROPS = 0, 1  # independent random streams of one (seed, epoch)
 
@@ -34,6 +34,26 @@ def crop_starts(lengths: np.ndarray, length: int, seed: int, epoch: int) -> np.n
     """(N,) int64: where this epoch's crop of each utterance begins, uniform over all places where it fits."""
     free = np.maximum(lengths - length, 0) + 1
     return (rng(seed, epoch, CROPS).random(len(lengths)) * free).astype(np.int64)
+
+
+@dataclass
+class Dataset:
+    """A list with its audio: `table`, `audio` and `lengths` (N,) int64 in samples, row by row."""
+
+    table: UtteranceList
+    audio: AudioFiles
+    lengths: np.ndarray
+
+
+def open_list(path: str, root: str, threads: int, keep_bytes: int = 0) -> Dataset:
+    """Read a list and every one of its files. Raises DataError that names all files that cannot be used."""
+    table = read_list(path)
+    audio = AudioFiles(table.files(root), keep_bytes)
+    lengths, wrong = audio.lengths(threads, f"reading {path}")
+    if wrong:
+        culprits = [f"line {table.lines[row]}: {why}" for row, why in wrong.items()]
+        raise DataError(named(f"{path}: {len(wrong)} of {len(table)} files cannot be used", culprits))
+    return Dataset(table, audio, lengths)
 
 
 class RandomSampler:
@@ -126,7 +146,7 @@ def shuffled_groups(n: int, groups: int, size: int, random: np.random.Generator)
 
 @dataclass
 class Batch:
-    """`waveforms` (B, T) float32, `labels` (B,) int64 in group-major order, `rows` (B,) their rows in the train list."""
+    """`waveforms` (B, T) float32, `labels` (B,) int64 in group-major order, `rows` (B,) of the train list."""
 
     waveforms: torch.Tensor
     labels: torch.Tensor
@@ -153,7 +173,7 @@ class TrainLoader:
     def __init__(self, audio: AudioFiles, lengths, labels, sampler, length: int, seed: int, threads: int):
         self.audio, self.lengths, self.labels, self.sampler = audio, lengths, labels, sampler
         self.length, self.seed, self.threads = length, seed, threads
-        self.waited = 0.0  # seconds that the last epoch's consumer stood waiting
+        self.waited = 0.0  # seconds that the last batch was waited for
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -161,27 +181,35 @@ class TrainLoader:
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
-        plan = self.sampler.plan(self.seed, epoch)[first:]
         starts = crop_starts(self.lengths, self.length, self.seed, epoch)
-        self.waited, pending = 0.0, deque()
-        with ThreadPoolExecutor(self.threads) as pool:
-            for rows in plan:
-                pending.append(pool.submit(self.read, rows, starts))
-                if len(pending) > self.threads:
-                    yield self.wait(pending.popleft())
-            while pending:
-                yield self.wait(pending.popleft())
+        batches = read_ahead(
+            lambda rows: self.read(rows, starts), self.sampler.plan(self.seed, epoch)[first:], self.threads
+        )
+        began = time.perf_counter()
+        for batch in batches:
+            self.waited = time.perf_counter() - began
+            yield batch
+            began = time.perf_counter()
 
     def read(self, rows: np.ndarray, starts: np.ndarray) -> Batch:
         """One batch: rows (B,) of the list, cut at `starts` (N,)."""
         crops = np.stack([cut(self.audio.read(row), starts[row], self.length) for row in rows.tolist()])
         return Batch(torch.from_numpy(crops), torch.from_numpy(self.labels[rows]), rows)
 
-    def wait(self, future) -> Batch:
-        began = time.perf_counter()
-        batch = future.result()
-        self.waited += time.perf_counter() - began
-        return batch
+
+def read_ahead(read: Callable, items: Iterable, threads: int) -> Iterator:
+    """read(item) for each item in order, by threads that stay as many items ahead as they are."""
+    pending = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(read, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
@@ -191,3 +219,43 @@ def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
     length = crop_samples(frames)
     starts = np.linspace(0, max(0, len(samples) - length), count).round().astype(np.int64)
     return np.stack([cut(samples, start, length) for start in starts])
+
+
+class EvalLoader:
+    """Every utterance of a list once, read ahead by threads, in batches whose crops are of one length.
+
+    Nothing is padded, so that a batch gives what one utterance at a time gives.
+
+    Parameters
+    ----------
+    audio : AudioFiles
+    lengths : (N,) int64
+        Samples of each utterance.
+    frames, count : int
+        As `eval_crops` takes them.
+    threads : int
+    """
+
+    most_samples = 64 * 32_240  # of a batch: 64 training crops' worth
+
+    def __init__(self, audio: AudioFiles, lengths: np.ndarray, frames: int, count: int, threads: int):
+        self.audio, self.lengths, self.frames, self.count, self.threads = audio, lengths, frames, count, threads
+
+    def batches(self) -> list[np.ndarray]:
+        """The rows of each batch, longest first, so that memory runs out early if it does."""
+        length = np.full_like(self.lengths, self.count * crop_samples(self.frames)) if self.frames else self.lengths
+        order = np.argsort(-length, kind="stable")
+        changes = np.flatnonzero(np.diff(length[order])) + 1
+        found = []
+        for rows in np.split(order, changes):
+            most = max(1, self.most_samples // int(length[rows[0]]))
+            found += [rows[i : i + most] for i in range(0, len(rows), most)]
+        return found
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Rows (B,) and their crops (B, count, T), count 1 for whole utterances."""
+        yield from read_ahead(self.read, self.batches(), self.threads)
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+        crops = [eval_crops(self.audio.read(row), self.frames, self.count) for row in rows.tolist()]
+        return rows, torch.from_numpy(np.stack(crops))

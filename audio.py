@@ -47,7 +47,7 @@ def load_audio(path: str | Path) -> np.ndarray:
 
 
 def decode(path: Path) -> tuple[np.ndarray, int]:
-    """(T,) float32 mono samples at the file's own rate, and that rate. Read by blocks: a header is not to be trusted."""
+    """(T,) float32 mono samples at the file's own rate, and that rate. By blocks: a header is not to be trusted."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise DataError("not a file")
     if path.stat().st_size == 0:

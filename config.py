@@ -1,19 +1,25 @@
-"""Every option once (name, type, default, bounds, help), and how a run's configuration is found: default < YAML < command line.
+"""Every option once, with name, type, default, bounds and help, and how a run's configuration is found.
 
-Run-wide options are the fields of `Config`. The chosen model and loss add the keyword parameters of their own signatures.
+Default < YAML < command line. Run-wide options are the fields of `Config`; the chosen model and loss add the keyword
+parameters of their own signatures.
 """
 
-import argparse
+import logging
 import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 
 import yaml
 
 import plugins
+from config_sources import Given, peek, read_command_line, read_yaml
 from plugins import ConfigError, Option, suggestion
+
+log = logging.getLogger(__name__)
+
+# What --eval does not take from a checkpoint: where and with what it was trained is nobody else's business.
+HERE_AND_NOW = ("eval", "save_path", "initial_model", "device", "save_embeddings", "nDataLoaderThread", "audio_memory")
 
 
 def option(default: object, group: str, help: str, **bounds: object) -> object:
@@ -76,6 +82,9 @@ class Config:
     weight_decay: float = option(0.0, "optimisation", "weight decay", minimum=0)
     grad_clip: float = option(0.0, "optimisation", "largest norm of the gradient (0: not clipped)", minimum=0)
 
+    save_interval: float = option(
+        10.0, "evaluation", "minutes between saves of last.model: the most that a kill can cost", minimum=0
+    )
     test_interval: int = option(
         25, "evaluation", "epochs between evaluations; each keeps a numbered checkpoint", minimum=1
     )
@@ -94,16 +103,8 @@ class Config:
     def flat(self) -> dict:
         """Option name to value, plug-ins' options included: what config.yaml holds."""
         values = asdict(self)
-        return values | values.pop("model_options") | values.pop("loss_options")
-
-
-@dataclass(frozen=True)
-class Given:
-    """A value as the user wrote it, and where: `place` begins a sentence about it. `text`: from a command line, untyped."""
-
-    value: object
-    place: str
-    text: bool = False
+        plugins_own = values.pop("model_options") | values.pop("loss_options")
+        return values | plugins_own
 
 
 def resolve(argv: list[str] | None = None, recorded: Callable[[str], dict] | None = None) -> Config:
@@ -113,25 +114,39 @@ def resolve(argv: list[str] | None = None, recorded: Callable[[str], dict] | Non
     between the defaults and the YAML file, so that a checkpoint is scored the way it was trained.
     """
     argv = sys.argv[1:] if argv is None else argv
-    first = {name: given for name, given in read_command_line(argv, [], known_only=True).items() if name != "help"}
-    from_yaml = read_yaml(first["config"].value) if "config" in first else {}
-    head = from_yaml | first
+    head = peek(argv, run_options(), ("config", "eval", "initial_model", "model", "trainfunc"))
+    from_yaml = read_yaml(head["config"].value) if "config" in head else {}
+    head = from_yaml | head
     from_checkpoint = {}
-    if recorded and head.get("eval", Given(False, "")).value in (True, "true") and "initial_model" in head:
+    if recorded and "initial_model" in head and "eval" in head and head["eval"].value in (True, "true"):
         from_checkpoint = recorded_values(recorded(str(head["initial_model"].value)))
-    chosen = {
-        name: (from_checkpoint | head)[name].value for name in ("model", "trainfunc") if name in from_checkpoint | head
-    }
-    schema = run_options() + plugin_options(**chosen)
-    given = from_checkpoint | from_yaml | read_command_line(argv, schema)
-    return build(given, schema)
+    head = from_checkpoint | head
+    schema = run_options() + plugin_options(**chosen_plugins(head))
+    given = without_replaced_plugins(from_checkpoint | from_yaml, head, schema)
+    return build(given | read_command_line(argv, schema), schema)
 
 
 def from_values(values: dict, place: str = "") -> Config:
     """The configuration of a plain dict, checked as a YAML file is."""
     given = {name: Given(value, f"{place}{name}") for name, value in values.items()}
-    chosen = {name: values[name] for name in ("model", "trainfunc") if name in values}
-    return build(given, run_options() + plugin_options(**chosen))
+    return build(given, run_options() + plugin_options(**chosen_plugins(given)))
+
+
+def chosen_plugins(given: dict[str, Given]) -> dict:
+    """The names of model and loss, where they are given."""
+    return {name: str(given[name].value) for name in ("model", "trainfunc") if name in given}
+
+
+def without_replaced_plugins(given: dict[str, Given], head: dict[str, Given], schema: list[Option]) -> dict[str, Given]:
+    """What a file gives, less the options of a model or loss that the command line replaces by another."""
+    if chosen_plugins(given) == chosen_plugins(head):
+        return given
+    known = {o.name for o in schema}
+    replaced = {o.name for o in plugin_options(**chosen_plugins(given))} - known
+    dropped = [entry.place for name, entry in given.items() if name in replaced]
+    if dropped:
+        log.info("left out, since the command line chooses another model or loss: %s", "; ".join(dropped))
+    return {name: entry for name, entry in given.items() if name not in replaced}
 
 
 def run_options() -> list[Option]:
@@ -155,7 +170,7 @@ def plugin_options(model: object = Config.model, trainfunc: object = Config.trai
 
 
 def build(given: dict[str, Given], schema: list[Option]) -> Config:
-    """Defaults overlaid with what was given. Raises ConfigError with every unknown name, wrong value and impossible pair."""
+    """Defaults overlaid with what was given. Raises ConfigError with every unknown name, value or pair of options."""
     known = {o.name: o for o in schema}
     mistakes, values = [], {o.name: o.default for o in schema}
     for name, entry in given.items():
@@ -180,7 +195,7 @@ def build(given: dict[str, Given], schema: list[Option]) -> Config:
 
 
 def checked(given: Given, option: Option) -> object:
-    """The value in the option's type and bounds. Types are checked, not cast; a command line's text is read as YAML would."""
+    """The value in the option's type and bounds. Types are checked, not cast; a command line's text is read first."""
     if option.many:
         items = given.value if isinstance(given.value, list) else [given.value]
         one = Option(**{**vars(option), "many": False})
@@ -192,23 +207,27 @@ def checked(given: Given, option: Option) -> object:
         value = float(value)
     if type(value) is not option.type:
         raise ConfigError(f"{given.value!r} is not {article(option.type)}")
+    check_bounds(value, option)
+    return value
+
+
+def check_bounds(value: object, option: Option) -> None:
+    """Raises ConfigError where a value of the right type is none of the choices or out of range."""
     if option.type is float and not math.isfinite(value):
         raise ConfigError(f"{value} is not a finite number")
     if option.choices and value not in option.choices:
-        raise ConfigError(
-            f"{value!r} is none of {', '.join(map(str, option.choices))}{suggestion(str(value), [str(c) for c in option.choices])}"
-        )
+        choices = [str(choice) for choice in option.choices]
+        raise ConfigError(f"{value!r} is none of {', '.join(choices)}{suggestion(str(value), choices)}")
     if option.minimum is not None and value < option.minimum:
         raise ConfigError(f"{value} is below {option.minimum}")
     if option.above is not None and value <= option.above:
         raise ConfigError(f"{value} must be above {option.above}")
     if option.maximum is not None and value > option.maximum:
         raise ConfigError(f"{value} is above {option.maximum}")
-    return value
 
 
 def from_text(text: str, kind: type, command_line: bool) -> object:
-    """A number or truth value from text; the text itself where it is none. YAML reads 1e-4 as text, so floats always may."""
+    """A number or truth value from text; the text itself where it is none. (YAML reads 1e-4 as text.)"""
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text) if command_line else text
     if kind is int and not command_line:
@@ -220,7 +239,7 @@ def from_text(text: str, kind: type, command_line: bool) -> object:
 
 
 def combinations_that_cannot_work(config: Config) -> Iterable[str]:
-    """A sentence for each pair of options that contradict each other; what needs the lists is checked where they are read."""
+    """A sentence for each contradiction among options; what needs the lists is checked where they are read."""
     if config.eval:
         if not config.initial_model:
             yield "--eval scores a checkpoint: name it with --initial_model"
@@ -228,139 +247,22 @@ def combinations_that_cannot_work(config: Config) -> Iterable[str]:
             yield "--eval scores lists: name them with --test_list"
         return
     if not config.train_list:
-        yield "nothing to train on: name a train list with --train_list (CSV with path,model_name), or a --config that does"
+        yield "nothing to train on: name a --train_list (CSV with path,model_name), or a --config that does"
     if config.save_embeddings:
         yield "--save_embeddings goes with --eval"
     needs = plugins.utterances_needed(plugins.load("loss", config.trainfunc))
     if needs > 1 and config.sampler != "balanced":
-        yield f"--trainfunc {config.trainfunc} compares utterances of one system, which --sampler {config.sampler} does not group: use --sampler balanced"
-    elif config.nPerSpeaker < needs:
+        yield f"--trainfunc {config.trainfunc} compares utterances of one system: it needs --sampler balanced"
+    if config.nPerSpeaker < needs:
         yield f"--trainfunc {config.trainfunc} needs --nPerSpeaker {needs} or more, and it is {config.nPerSpeaker}"
     if config.scheduler == "warmup_cosine" and config.warmup_epochs >= config.max_epoch:
-        yield f"--warmup_epochs {config.warmup_epochs:g} leaves nothing of --max_epoch {config.max_epoch} for the cosine"
-
-
-def read_command_line(argv: list[str], schema: list[Option], known_only: bool = False) -> dict[str, Given]:
-    """Option name to text. Unknown options are returned too, for `build` to name; `known_only` leaves them for later."""
-    parser = command_line(schema or run_options())
-    if known_only:
-        parser = command_line(
-            [o for o in run_options() if o.name in ("eval", "model", "trainfunc", "initial_model")], help=False
-        )
-    namespace, rest = parser.parse_known_args(argv)
-    given = {name: Given(value, f"--{name}", text=True) for name, value in vars(namespace).items()}
-    if known_only:
-        return given
-    previous_unknown = False
-    for word in rest:
-        if word.startswith("--"):
-            name = word[2:].split("=")[0]
-            given[name] = Given(None, f"--{name}", text=True)
-        elif not previous_unknown:
-            raise ConfigError(f"{word!r} belongs to no option (see --help)")
-        previous_unknown = True
-    return given
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse that raises ConfigError where it would print its usage and exit."""
-
-    def error(self, message: str) -> None:
-        raise ConfigError(f"{message} (see --help)")
-
-
-def command_line(schema: list[Option], help: bool = True) -> Parser:
-    """A parser of the options in their groups. Values stay text: `checked` types them all, and tells all mistakes at once."""
-    parser = Parser(
-        description="Train a source-tracing network, or score a checkpoint with --eval.",
-        epilog="Default < YAML (--config) < command line. Add --model X --trainfunc Y to --help to see their own options.",
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-        add_help=help,
-    )
-    parser.add_argument("--config", metavar="FILE", help="YAML file of any options below")
-    groups = {}
-    for o in schema:
-        group = (
-            groups.setdefault(o.group, None)
-            or groups.update({o.group: parser.add_argument_group(o.group)})
-            or groups[o.group]
-        )
-        shape = (
-            {"nargs": "?", "const": "true", "metavar": "true|false"}
-            if o.type is bool
-            else {"metavar": o.type.__name__.upper()}
-        )
-        if o.many:
-            shape["nargs"] = "+"
-        if o.choices:
-            shape["metavar"] = "|".join(map(str, o.choices))
-        default = "none" if o.default in ("", []) else o.default
-        group.add_argument(f"--{o.name}", **shape, help=f"{o.help} (default: {default})".replace("%", "%%"))
-    return parser
-
-
-def read_yaml(path: str) -> dict[str, Given]:
-    """Key to value and line of a flat YAML file. Raises ConfigError on anything else, naming file and line."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigError(f"--config {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply; a config is flat: one 'option: value' a line") from None
-    if root is None:
-        return {}
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{path} line 1: a config is one 'option: value' a line")
-    given, mistakes = {}, []
-    for key, value in root.value:
-        place = f"{path} line {key.start_mark.line + 1}"
-        name = key.value if isinstance(key, yaml.ScalarNode) else None
-        if name is None:
-            mistakes.append(f"{place}: an option's name is plain text")
-        elif name in given:
-            mistakes.append(f"{place}: {name} is given twice (also {given[name].place})")
-        else:
-            try:
-                given[name] = Given(plain_value(value), f"{place}: {name}")
-            except (ConfigError, ValueError) as error:
-                mistakes.append(f"{place}: {name}: {error}")
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-    return given
-
-
-def plain_value(node: yaml.Node) -> object:
-    """A scalar or a list of scalars. Nothing deeper is built, so aliases cannot grow."""
-    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
-        return [plain_value(item) for item in node.value]
-    if not isinstance(node, yaml.ScalarNode):
-        raise ConfigError("expected a plain value or a list of them")
-    return yaml.SafeLoader("").construct_object(node)
-
-
-NOT_FROM_CHECKPOINT = {
-    "eval",
-    "save_path",
-    "initial_model",
-    "device",
-    "save_embeddings",
-    "nDataLoaderThread",
-    "audio_memory",
-}
+        yield f"--warmup_epochs {config.warmup_epochs:g} is all of --max_epoch {config.max_epoch}: nothing to anneal"
 
 
 def recorded_values(recorded: dict) -> dict[str, Given]:
-    """What --eval takes from a checkpoint's own configuration: how it was trained, not where and with what machine."""
-    place = "the checkpoint's config"
-    return {
-        name: Given(value, f"{place}: {name}") for name, value in recorded.items() if name not in NOT_FROM_CHECKPOINT
-    }
+    """What --eval takes from a checkpoint's own configuration: how it was trained, not where."""
+    kept = {name: value for name, value in recorded.items() if name not in HERE_AND_NOW}
+    return {name: Given(value, f"the checkpoint's config: {name}") for name, value in kept.items()}
 
 
 def hint(name: str, known: list[str]) -> str:

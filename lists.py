@@ -1,7 +1,7 @@
 """A list file to a table: which utterance is of which system, in which language, under which condition.
 
-Two forms are read: CSV with a header that has `path` and `model_name` (the official protocol's; `language` and `condition`
-where given), and voxceleb_trainer's two columns, `label path`.
+Two forms are read: CSV with a header that has `path` and `model_name` (the official protocol's; `language` and
+`condition` where given), and voxceleb_trainer's two columns, `label path`.
 """
 
 import csv
@@ -21,7 +21,7 @@ MOST_NAMED = 10  # mistakes of one kind that a message lists before it only coun
 
 @dataclass(frozen=True)
 class UtteranceList:
-    """A list as a table, N rows. `lines` are the rows' line numbers in `source`; an unknown language or condition is ''."""
+    """A list as a table, N rows. `lines` are their line numbers in `source`; an unknown language or condition is ''."""
 
     source: str
     paths: list[str]
@@ -122,7 +122,7 @@ def csv_rows(text: str, source: str):
         raise DataError(f"{source} line {reader.line_num}: {error}") from None
 
 
-def two_column_rows(text: str, source: str):
+def two_column_rows(text: str, source: str):  # noqa: ARG001 called like csv_rows
     """The same for lines of `label path`; a path may hold spaces, a label may not."""
     for line, content in enumerate(text.split("\n"), 1):
         cells = content.strip().split(maxsplit=1)

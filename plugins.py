@@ -1,10 +1,11 @@
-"""Models and losses by file name: models/NAME.py holds a MainModel, loss/NAME.py a LossFunction, and nothing is registered.
+"""Models and losses by file name: models/NAME.py holds a MainModel, loss/NAME.py a LossFunction; nothing registers.
 
 The signature of either is the schema of its options: every parameter that is not `nOut` or `nClasses` and has a default
 becomes an option of the command line and of YAML, typed by its annotation (or its default), explained by the
 "Parameters" section of its docstring.
 """
 
+import difflib
 import importlib
 import inspect
 import re
@@ -20,7 +21,7 @@ GIVEN = ("self", "nOut", "nClasses")  # what SpeakerNet passes to every plug-in
 
 
 class ConfigError(ValueError):
-    """A mistake in what the user asked for: an option, a config file, a plug-in's name. `main` prints it as it stands."""
+    """A mistake in what the user asked for: an option, a file, a plug-in's name. `main` prints it as it stands."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def names(folder: str) -> list[str]:
 
 
 def load(folder: str, name: str) -> Callable:
-    """The `MainModel` of models/NAME.py or the `LossFunction` of loss/NAME.py. Raises ConfigError on an unknown name."""
+    """The `MainModel` of models/NAME.py or `LossFunction` of loss/NAME.py. Raises ConfigError on an unknown name."""
     known = names(folder)
     if name not in known:
         option = {"models": "model", "loss": "trainfunc"}[folder]
@@ -68,15 +69,21 @@ def utterances_needed(loss: Callable) -> int:
 
 
 def takes_any_keyword(entry: Callable) -> bool:
-    """True where the signature ends in **kwargs, as voxceleb_trainer's plug-ins do: such a file expects every option."""
+    """True where the signature ends in **kwargs, as voxceleb_trainer's plug-ins do: they expect every option."""
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(entry).parameters.values())
+
+
+def parameters(entry: Callable) -> list[str]:
+    """The names that a plug-in's signature asks for."""
+    return list(inspect.signature(entry).parameters)
 
 
 def options(entry: Callable, group: str) -> list[Option]:
     """The options that a plug-in's signature declares, in its order."""
     init = entry.__init__ if inspect.isclass(entry) else entry
     hints = typing.get_type_hints(init)
-    help_texts = parameter_help(entry) | parameter_help(init)
+    documented = [*reversed(entry.__mro__), init] if inspect.isclass(entry) else [entry]
+    help_texts = {name: text for source in documented for name, text in parameter_help(source).items()}
     found = []
     for p in inspect.signature(init).parameters.values():
         if p.name in GIVEN or p.default is p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
@@ -109,8 +116,6 @@ def parameter_help(documented: object) -> dict[str, str]:
 
 def suggestion(word: str, known: list[str]) -> str:
     """' (did you mean X?)' where something known is near, else nothing. The case of the letters does not matter."""
-    import difflib
-
     by_lower = {k.lower(): k for k in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f" (did you mean {by_lower[near[0]]}?)" if near else ""

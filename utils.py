@@ -41,8 +41,9 @@ class PreEmphasis(nn.Module):
 class AncestorTorch(TorchFunctionMode):
     """The torch that voxceleb_trainer's losses were written for.
 
-    Their `F.pairwise_distance` of (K, D, 1) and (1, D, K) means the distance over dimension 1, (K, K); since torch 1.11 it is
-    over the last, (K, D), which would train something else without a word. Their `.cuda()` means the device in use.
+    Their `F.pairwise_distance` of (K, D, 1) and (1, D, K) means the distance over dimension 1, (K, K); in today's
+    torch it is over the last, (K, D), which would train something else without a word. Their `.cuda()` means the
+    device in use.
     """
 
     def __init__(self, device: torch.device):

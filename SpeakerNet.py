@@ -1,0 +1,165 @@
+"""The engine: `SpeakerNet` joins encoder and loss; `ModelTrainer` trains an epoch, embeds a list, keeps checkpoints."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+
+import checkpoints
+import plugins
+from config import Config
+from DatasetLoader import Batch, EvalLoader, TrainLoader
+from devices import autocast, half_precision, seed_all
+from optim import build_optimizer, schedule, set_lr
+from progress import NotFinite, Progress
+from utils import AncestorTorch
+
+
+def build(entry, given: dict, options: dict, everything: dict) -> nn.Module:
+    """Call a plug-in with what its signature asks for; one that takes **kwargs gets all there is."""
+    if plugins.takes_any_keyword(entry):
+        return entry(**everything | given | options)
+    asked = plugins.parameters(entry)
+    return entry(**{name: value for name, value in given.items() if name in asked}, **options)
+
+
+class SpeakerNet(nn.Module):
+    """Encoder and loss, found by name. `nClasses` is the number of train systems."""
+
+    def __init__(self, config: Config, nClasses: int):
+        super().__init__()
+        given, everything = {"nOut": config.nOut, "nClasses": nClasses}, config.flat()
+        loss = plugins.load("loss", config.trainfunc)
+        self.encoder = build(plugins.load("models", config.model), given, config.model_options, everything)
+        self.loss = build(loss, given, config.loss_options, everything)
+        self.per_system = config.nPerSpeaker if config.sampler == "balanced" else 1
+        self.ancestral = plugins.takes_any_keyword(loss)  # written for voxceleb_trainer, and for its torch
+        self.takes_groups = not self.ancestral or plugins.utterances_needed(loss) > 1
+
+    def forward(self, waveforms: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Waveforms (B, T) and labels (B,), group-major, to the loss and the accuracy in percent, both scalars."""
+        x = self.encoder(waveforms)
+        if self.takes_groups and self.per_system > 1:
+            x, labels = x.unflatten(0, (-1, self.per_system)), labels[:: self.per_system]
+        if not self.ancestral:
+            return self.loss(x, labels)
+        with AncestorTorch(x.device):
+            loss, accuracy = self.loss(x.float(), labels)
+        return loss, torch.as_tensor(accuracy, dtype=torch.float32, device=x.device).reshape(())
+
+
+class ModelTrainer:
+    """Trains a SpeakerNet, embeds lists with it, keeps and restores the state of training.
+
+    Parameters
+    ----------
+    net : SpeakerNet
+    config : Config
+    device : torch.device
+    loader : TrainLoader
+        None where nothing is trained.
+    """
+
+    def __init__(self, net: SpeakerNet, config: Config, device: torch.device, loader: TrainLoader | None = None):
+        self.net, self.config, self.device, self.loader = net.to(device), config, device, loader
+        if loader is None:
+            return
+        self.half = half_precision(device) if config.mixedprec else None
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
+        self.optimizer = build_optimizer(config, parameter_groups(net))
+        self.lr = schedule(config, len(loader))
+
+    def train_network(self, progress: Progress, after_batch: Callable[[], None] = lambda: None) -> None:
+        """The epoch at which `progress` stands, from the batch at which it stands. `after_batch` may save and stop.
+
+        Raises TrainingError where the loss is not finite, before the optimiser steps.
+        """
+        epoch, loader = progress.epoch, self.loader
+        self.net.train()
+        if hasattr(self.net.encoder, "on_epoch"):
+            self.net.encoder.on_epoch(epoch)
+        batches = loader.epoch(epoch, progress.batch)
+        bar = tqdm(
+            batches, f"epoch {epoch + 1}", len(loader), initial=progress.batch, unit="batch", leave=False, disable=None
+        )
+        began = time.perf_counter()
+        for batch in bar:
+            seed_all(self.config.seed, epoch, progress.batch)
+            lr = self.lr(epoch * len(loader) + progress.batch)
+            loss, accuracy = self.step(batch, lr, f"epoch {epoch + 1}, batch {progress.batch + 1} of {len(loader)}")
+            now = time.perf_counter()
+            progress.add(loss, accuracy, lr, len(batch.labels), now - began, loader.waited)
+            began = now
+            bar.set_postfix_str(progress.line(), refresh=False)
+            after_batch()
+
+    def step(self, batch: Batch, lr: float, place: str) -> tuple[float, float]:
+        """One optimiser step at rate `lr`; returns the loss and the accuracy in percent."""
+        waveforms, labels = (t.to(self.device, non_blocking=True) for t in (batch.waveforms, batch.labels))
+        set_lr(self.optimizer, lr)
+        self.optimizer.zero_grad()
+        with autocast(self.device, self.half):
+            loss, accuracy = self.net(waveforms, labels)
+        if not loss.isfinite():
+            raise NotFinite(f"{place}: the loss is {loss.item()}", batch.rows)
+        self.scaler.scale(loss).backward()
+        if self.config.grad_clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.config.grad_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.item(), accuracy.item()
+
+    @torch.inference_mode()
+    def embed(self, loader: EvalLoader) -> np.ndarray:
+        """(N, D) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
+        self.net.eval()
+        embeddings = np.empty((len(loader.lengths), self.config.nOut), np.float32)
+        with tqdm(None, "embedding", len(embeddings), unit="utt", leave=False, disable=None) as bar:
+            for rows, crops in loader:
+                x = self.net.encoder(crops.flatten(0, 1).to(self.device)).float().unflatten(0, crops.shape[:2])
+                x = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
+                embeddings[rows] = x.cpu().numpy()
+                bar.update(len(rows))
+        return embeddings
+
+    def saveParameters(self, path, progress: Progress, classes: list[str], languages: list[str]) -> None:
+        """A checkpoint with all that scoring needs and all that training needs to go on exactly."""
+        state = {
+            "encoder": self.net.encoder.state_dict(),
+            "loss": self.net.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "progress": asdict(progress),
+            "config": self.config.flat(),
+            "classes": classes,
+            "languages": languages,
+        }
+        checkpoints.write(path, state)
+
+    def loadParameters(self, path) -> None:
+        """The encoder's weights from a checkpoint, ours or the ancestor's. Raises ConfigError where they do not fit."""
+        weights = checkpoints.encoder_weights(checkpoints.read(path))
+        convert = getattr(self.net.encoder, "convert_state_dict", lambda state: state)
+        checkpoints.load_weights(self.net.encoder, convert(weights), path)
+
+    def restore(self, path) -> Progress:
+        """Go on from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
+        state = checkpoints.read(path)
+        checkpoints.load_weights(self.net.encoder, state["encoder"], path)
+        checkpoints.load_weights(self.net.loss, state["loss"], path)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        return Progress(**state["progress"])
+
+
+def parameter_groups(net: SpeakerNet) -> list[dict]:
+    """What the optimiser gets: the encoder's own groups where it has a say in them, and the loss's parameters."""
+    encoder = getattr(net.encoder, "parameter_groups", lambda: [{"params": list(net.encoder.parameters())}])()
+    loss = list(net.loss.parameters())
+    return encoder + ([{"params": loss}] if loss else [])

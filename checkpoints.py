@@ -1,0 +1,76 @@
+"""Checkpoints: our own, with all that training needs to go on, and voxceleb_trainer's, for their encoder's weights."""
+
+import pickle
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from files import written_whole
+from lists import named
+from plugins import ConfigError
+
+FORMAT = 1
+
+
+def write(path: str | Path, state: dict) -> None:
+    """A checkpoint: tensors, numbers, text, lists and dicts only, so that reading it back runs no code."""
+    with written_whole(path) as temporary:
+        torch.save({"format": FORMAT, **state}, temporary)
+
+
+def read(path: str | Path) -> dict:
+    """What a checkpoint file holds, on the CPU. Raises ConfigError where it is missing, damaged, or would run code."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it is refused below, which says more
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except pickle.UnpicklingError as error:
+        what = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: refused, it holds more than weights and plain data ({what})") from None
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ConfigError(f"{path}: not a checkpoint, or damaged ({' '.join(str(error).split())[:200]})") from None
+    if not isinstance(state, dict):
+        raise ConfigError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
+    return state
+
+
+def recorded_config(path: str) -> dict:
+    """The configuration that a checkpoint of ours carries; {} for a foreign one."""
+    return read(path).get("config", {})
+
+
+def encoder_weights(state: dict) -> dict[str, torch.Tensor]:
+    """The encoder's part of a checkpoint: ours, or any of the forms that voxceleb_trainer writes.
+
+    Those are its SpeakerNet's parameters (`__S__.` the encoder, `__L__.` the loss, perhaps behind `module.`), the same
+    under `model_state_dict`, and the bare encoder under `model`.
+    """
+    if "encoder" in state:
+        return state["encoder"]
+    state = state.get("model_state_dict", state)
+    if set(state) == {"model"}:
+        state = state["model"]
+    state = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if any(name.startswith("__S__.") for name in state):
+        state = {name: value for name, value in state.items() if name.startswith("__S__.")}
+    return {name.removeprefix("__S__."): value for name, value in state.items()}
+
+
+def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], path: str | Path) -> None:
+    """Fill `module` with exactly these weights. Raises ConfigError naming what is missing, left over, misshapen."""
+    own = module.state_dict()
+    shape = {name: tuple(value.shape) for name, value in weights.items()}
+    wrong = [f"{name}: not in the checkpoint" for name in own if name not in weights]
+    wrong += [f"{name}: not in the model" for name in weights if name not in own]
+    wrong += [
+        f"{name}: {shape[name]} in the checkpoint, {tuple(value.shape)} in the model"
+        for name, value in own.items()
+        if name in weights and shape[name] != tuple(value.shape)
+    ]
+    if wrong:
+        raise ConfigError(named(f"{path} does not fit the model (--model, --nOut and the model's own options)", wrong))
+    module.load_state_dict(weights)

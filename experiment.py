@@ -1,0 +1,91 @@
+"""An experiment is a folder: config.yaml, environment.json, model/, result/ (log, metrics, scores), tensorboard/."""
+
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+
+from config import Config, dump
+from files import write_text
+from plugins import ROOT, ConfigError
+
+log = logging.getLogger(__name__)
+
+
+class Experiment:
+    """The folder `save_path` and where things lie in it. Raises ConfigError where it cannot be written."""
+
+    def __init__(self, save_path: str | Path):
+        self.path = Path(save_path)
+        self.models, self.results = self.path / "model", self.path / "result"
+        try:
+            self.models.mkdir(parents=True, exist_ok=True)
+            self.results.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--save_path {save_path} cannot be written: {error.strerror}") from None
+        write_text(self.results / ".writable", "")
+        (self.results / ".writable").unlink()
+
+    @property
+    def last(self) -> Path:
+        return self.models / "last.model"
+
+    @property
+    def best(self) -> Path:
+        return self.models / "best.model"
+
+    def numbered(self, epoch: int) -> Path:
+        return self.models / f"model{epoch:09d}.model"
+
+    def describe(self, config: Config, device: torch.device) -> None:
+        """Write config.yaml and environment.json."""
+        write_text(self.path / "config.yaml", dump(config))
+        lists = [path for path in (config.train_list, config.dev_list, *config.test_list) if path]
+        write_text(self.path / "environment.json", json.dumps(environment(device, lists), indent=2) + "\n")
+
+    def write_metrics(self, rows: list[dict]) -> None:
+        """result/metrics.jsonl, a row an epoch."""
+        write_text(self.results / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def log_to(path: Path) -> logging.Handler:
+    """Append what is logged to a plain text file."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
+def environment(device: torch.device, lists: list[str]) -> dict:
+    """What made the numbers: versions, device, threads, commit, and the lists' checksums."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchaudio": torchaudio.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "command": sys.argv,
+        "commit": commit(),
+        "lists": {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in lists},
+    }
+
+
+def commit() -> str:
+    """The git commit of the code, '+' behind it where files differ from it; '' outside a checkout."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""

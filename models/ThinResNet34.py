@@ -1,0 +1,116 @@
+"""Thin ResNet-34: squeeze-excitation residual blocks over log-mel bands, a quarter of the usual filters.
+
+voxceleb_trainer's `ResNetSE34L`, whose checkpoints load here: parameters carry the same names. About 1.4 M parameters.
+"""
+
+from typing import Literal
+
+import torch
+from torch import nn
+from torchaudio.transforms import MelSpectrogram
+
+FILTERS = (16, 32, 64, 128)
+BLOCKS = (3, 4, 6, 3)
+STRIDES = (1, 2, 2, 1)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels weighted by a gate computed from their own means (Hu et al., 2018; reduction 8)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        reduced = channels // 8
+        self.fc = nn.Sequential(nn.Linear(channels, reduced), nn.ReLU(), nn.Linear(reduced, channels), nn.Sigmoid())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, channels, bands, F) to the same."""
+        return x * self.fc(x.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions and a shortcut. ReLU stands before the first normalisation, as the ancestor has it."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.se = SqueezeExcitation(channels)
+        self.downsample = nn.Identity()
+        if stride != 1 or channels_in != channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, channels_in, bands, F) to (B, channels, bands / stride, F / stride)."""
+        out = self.bn1(self.conv1(x).relu())
+        out = self.se(self.bn2(self.conv2(out)))
+        return (out + self.downsample(x)).relu()
+
+
+class MainModel(nn.Module):
+    """The encoder: waveform (B, T) float32 at 16 kHz to embedding (B, nOut).
+
+    Parameters
+    ----------
+    nOut : int
+        Dimension of the embedding.
+    encoder_type : str
+        Pooling over time: SAP, attention-weighted mean (Cai et al., 2018), or ASP, also deviation (Okabe et al., 2018).
+    n_mels : int
+        Mel bands, 0 to 8 kHz.
+    log_input : bool
+        Logarithm of the mel energies.
+    """
+
+    def __init__(
+        self, nOut: int, *, encoder_type: Literal["SAP", "ASP"] = "SAP", n_mels: int = 40, log_input: bool = True
+    ):
+        super().__init__()
+        self.encoder_type, self.log_input = encoder_type, log_input
+        self.torchfb = MelSpectrogram(
+            16_000, n_fft=512, win_length=400, hop_length=160, n_mels=n_mels, window_fn=torch.hamming_window
+        )
+        self.instancenorm = nn.InstanceNorm1d(n_mels)
+        self.conv1 = nn.Conv2d(1, FILTERS[0], 7, stride=(2, 1), padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(FILTERS[0])
+        channels_in = (FILTERS[0], *FILTERS)
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            stage(*shape) for shape in zip(channels_in, FILTERS, BLOCKS, STRIDES, strict=False)
+        )
+        width = FILTERS[-1]
+        self.sap_linear = nn.Linear(width, width)
+        self.attention = nn.Parameter(nn.init.xavier_normal_(torch.empty(width, 1)))
+        self.fc = nn.Linear(2 * width if encoder_type == "ASP" else width, nOut)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Waveform (B, T) to normalised log-mel bands (B, 1, n_mels, F), F = T // 160 + 1, in float32."""
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            mel = self.torchfb(x.float()) + 1e-6
+            return self.instancenorm(mel.log() if self.log_input else mel)[:, None]
+
+    def pool(self, x: torch.Tensor) -> torch.Tensor:
+        """Frames (B, F, width) to (B, width), or (B, 2 width) with ASP."""
+        weight = (self.sap_linear(x).tanh() @ self.attention).softmax(dim=1)  # (B, F, 1)
+        mean = (x * weight).sum(dim=1)
+        if self.encoder_type == "SAP":
+            return mean
+        variance = (x.square() * weight).sum(dim=1) - mean.square()
+        return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1)  # rounding can push it below zero
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T) to (B, nOut)."""
+        x = self.bn1(self.conv1(self.features(x))).relu()
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (B, 128, n_mels / 8, F / 4)
+        return self.fc(self.pool(x.mean(dim=2).transpose(1, 2)))
+
+
+def stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+    """`blocks` residual blocks; the first changes shape."""
+    rest = (Block(channels, channels, 1) for _ in range(blocks - 1))
+    return nn.Sequential(Block(channels_in, channels, stride), *rest)

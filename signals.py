@@ -1,0 +1,51 @@
+"""SIGINT and SIGTERM: stop where everything is consistent, so that a scheduler's preemption loses nothing."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stopped(Exception):
+    """The process was asked to stop. `status` is the exit status a shell expects: 128 + the signal's number."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.status = 128 + signum
+
+
+class StopSignals:
+    """While entered, SIGINT and SIGTERM raise `Stopped`: at once, or inside `deferred()` when `check()` is next called.
+
+    A second signal never waits.
+    """
+
+    def __init__(self):
+        self.pending: int | None = None
+        self.waits = False
+
+    def __enter__(self) -> "StopSignals":
+        self.previous = {s: signal.signal(s, self.handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for signum, handler in self.previous.items():
+            signal.signal(signum, handler)
+
+    def handle(self, signum: int, frame: object) -> None:  # noqa: ARG002 the signature that Python calls
+        impatient, self.pending = self.pending is not None, signum
+        if impatient or not self.waits:
+            raise Stopped(signum)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """A stretch in which only `check` raises."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+        self.check()
+
+    def check(self) -> None:
+        if self.pending is not None:
+            raise Stopped(self.pending)

@@ -1,0 +1,45 @@
+"""Train a source-tracing network, or score one.
+
+Run: python trainSpeakerNet.py --config configs/demo.yaml, with --eval --initial_model M to score checkpoint M.
+"""
+
+import logging
+import sys
+
+from tqdm import tqdm
+
+from checkpoints import recorded_config
+from config import resolve
+from evaluation import score_lists
+from experiment import Experiment, log_to
+from plugins import ConfigError
+from signals import Stopped
+from training import train
+
+
+class Console(logging.StreamHandler):
+    """Lines on the standard output that leave progress bars whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 0 when what was asked was done, 2 on a user's mistake, 128 + signal when stopped."""
+    console = Console()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[console], force=True)
+    try:
+        config = resolve(argv, recorded=recorded_config)
+        log_to(Experiment(config.save_path).results / "scores.txt")
+        score_lists(config) if config.eval else train(config)
+    except ConfigError as mistake:
+        logging.getLogger(__name__).error("error: %s", mistake)
+        return 2
+    except Stopped as stop:
+        logging.getLogger(__name__).warning("%s; the same command goes on from here", stop)
+        return stop.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Exact answers from counted scores: histograms say in which bin an answer lies, and only that bin is looked into.
+
+A pass over all pairs counts the scores into bins, which settles every curve at the borders of its bins, and keeps the
+scores of those bins in which a random sample of trials expects the answers. Where the sample was wrong, a second pass
+keeps the scores of the right bins. Where a bin holds too many to keep (equal scores, say), a pass counts its scores
+into finer bins, by the bits of the float, until a bin is one number. The answers are those of sorting all scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trials.arrays import Utterances
+from trials.bins import BINS, Bins
+from trials.counting import Counts, count_trials, macro_weights, want
+from trials.kernels import Wanted
+from trials.questions import Question
+from trials.sampling import sample
+from tuneThreshold import Curve, ScoringError, curve_of
+
+ROOM = 4_000_000  # scores that a pass may keep: 16 MB
+FEW = 1_000_000  # so few trials are kept whole: no sample, one pass
+
+
+def ask(listed: Utterances, questions: Sequence[Question], **options) -> tuple[list, Counts]:
+    """Answer questions about the scores of all pairs, exactly.
+
+    Parameters
+    ----------
+    listed : the utterances
+    questions : see `trials.questions`
+    options : `count_trials` takes them; `groups` are counted in the first pass only
+
+    Returns
+    -------
+    the answers in the order of the questions, and what the first pass counted, with its bins as `counts.to`
+
+    Raises
+    ------
+    ScoringError
+        Where there is no target or no non-target trial.
+    """
+    check_both_kinds(listed)
+    to, wanted, room = _plan(listed, questions)
+    groups = options.pop("groups", None)
+    first = count_trials(listed, to, wanted=wanted, room=room, **options, **({"groups": groups} if groups else {}))
+    points = {question: [] for question in questions}
+    _look_into(listed, first, wanted, points, options)
+    return [_answer(listed, question, points[question]) for question in questions], first
+
+
+def check_both_kinds(listed: Utterances) -> None:
+    """Raise a ScoringError unless there is a target and a non-target trial."""
+    targets, nontargets = listed.trials()
+    if not targets:
+        raise ScoringError(f"no target trial: each of the {len(listed.systems)} systems has one utterance only")
+    if not nontargets:
+        raise ScoringError(f"no non-target trial: all {len(listed.rows)} utterances are of system {listed.systems[0]}")
+
+
+def totals(listed: Utterances, curve: str) -> tuple[int, int]:
+    """Target and non-target trials of a curve, or what they weigh in all."""
+    if curve == "pooled":
+        return listed.trials()
+    systems = len(listed.systems)
+    return int((listed.sizes > 1).sum()), systems * (systems - 1) // 2
+
+
+def _plan(listed: Utterances, questions: Sequence[Question]) -> tuple[Bins, Wanted, int]:
+    """Bins that span the scores, and those of them in which a random sample expects the answers."""
+    if sum(listed.trials()) <= FEW:
+        span = 1.0 if listed.scale is None else 50.0
+        return _spanning(-span, span), want(np.ones(BINS), len(listed.systems)), sum(listed.trials())
+    drawn = sample(listed)
+    ends = [extreme for pair in drawn.values() for scores in pair for extreme in (scores.min(), scores.max())]
+    to = _spanning(min(ends), max(ends))
+    marks = np.zeros(BINS, bool)
+    pooled = drawn["pooled"]
+    share = [total / len(scores) for total, scores in zip(reversed(listed.trials()), pooled, strict=True)]
+    heights = sum(np.bincount(to(scores), minlength=BINS) * part for scores, part in zip(pooled, share, strict=True))
+    for question in questions:
+        curve = curve_of(
+            np.concatenate(drawn[question.curve]), np.repeat([0, 1], [len(s) for s in drawn[question.curve]])
+        )
+        likely = curve.thresholds[1:][question.expected(curve, len(pooled[0]))[1:]]
+        if not len(likely):  # among equal scores: the pass will tell
+            continue
+        lowest, highest = to(np.array([likely.min(), likely.max()], np.float32)).astype(int)
+        chosen = marks.copy()
+        chosen[max(lowest - 1, 0) : highest + 2] = True
+        if heights[chosen].sum() < 0.8 * ROOM:
+            marks = chosen
+    return to, want(marks, len(listed.systems)), ROOM
+
+
+def _spanning(low: float, high: float) -> Bins:
+    """Bins by value from `low` to `high`, and a little beyond."""
+    margin = 0.02 * (high - low) + 1e-6
+    return Bins(np.float32(low - margin), np.float32(BINS / (high - low + 2 * margin)))
+
+
+def _look_into(listed: Utterances, counts: Counts, wanted: Wanted, points: dict[Question, list], options: dict) -> None:
+    """Collect the points of the curves that the questions need, from this pass or from as many more as it takes."""
+    needs = {}
+    for question in points:
+        edges = edges_of(listed, counts, question.curve)
+        bins = edges.thresholds[question.bins(edges, counts.to)].astype(np.int64)
+        needs[question] = bins[counts.to.inside(bins)]
+    height = counts.pooled.sum(axis=0)
+    needed = np.unique(np.concatenate(list(needs.values())))
+    if counts.to.shift == 0:
+        for question, bins in needs.items():
+            points[question].append(single_points(counts, question.curve, bins))
+        return
+    needed = needed[np.argsort(height[needed], kind="stable")]
+    light = needed[np.cumsum(height[needed]) <= ROOM]
+    if not (counts.complete and wanted.bins[light].all()):
+        marks = np.zeros(BINS)
+        marks[light] = 1
+        wanted = want(marks, len(listed.systems))
+        counts = count_trials(listed, counts.to, wanted=wanted, room=int(height[light].sum()), **options)
+        assert counts.complete, "there was room for every score of the bins just counted"
+    for question, bins in needs.items():
+        points[question].append(kept_points(listed, counts, question.curve, bins[np.isin(bins, light)]))
+    for bin_ in np.setdiff1d(needed, light):
+        concerned = {question: points[question] for question, bins in needs.items() if bin_ in bins}
+        finer = counts.to.zoom(int(bin_))
+        nothing = want(np.zeros(BINS), len(listed.systems))
+        _look_into(listed, count_trials(listed, finer, **options), nothing, concerned, options)
+
+
+def edges_of(listed: Utterances, counts: Counts, curve: str) -> Curve:
+    """The curve at the borders of the occupied bins, the first point above all. Its thresholds are numbers of bins."""
+    occupied = np.flatnonzero(counts.pooled.any(axis=0))[::-1]
+    histogram = counts.histogram(curve)
+    false_alarms, hits = np.cumsum(histogram[:, occupied], axis=1)
+    above = np.zeros(1, histogram.dtype)
+    return Curve(
+        np.concatenate([[BINS], occupied]),
+        np.concatenate([above, hits]),
+        np.concatenate([above, false_alarms]),
+        *totals(listed, curve),
+    )
+
+
+def _above(counts: Counts, curve: str) -> np.ndarray:
+    """(2, BINS) non-target and target trials in the bins above each."""
+    histogram = counts.histogram(curve)
+    return histogram[:, ::-1].cumsum(axis=1)[:, ::-1] - histogram
+
+
+def single_points(counts: Counts, curve: str, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds, hits and false alarms at bins that hold one number each."""
+    false_alarms, hits = (_above(counts, curve) + counts.histogram(curve))[:, bins]
+    return counts.to.values(bins), hits, false_alarms
+
+
+def kept_points(
+    listed: Utterances, counts: Counts, curve: str, bins: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds, hits and false alarms at every distinct score of bins whose scores were all kept."""
+    scores, systems = counts.kept_in(bins)
+    first, second = systems.T
+    weights = _weights(listed, curve, first, second)
+    of_score = counts.to(scores).astype(np.int64)
+    start = np.searchsorted(-of_score, -of_score, side="left")  # of the same bin's scores
+    last_of_tie = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
+    accepted = []
+    for kind in (0, 1):
+        sums = np.concatenate([np.zeros(1, weights.dtype), np.cumsum(weights * ((first == second) == kind))])
+        accepted.append(_above(counts, curve)[kind, of_score] + sums[1:] - sums[start])
+    return scores[last_of_tie], accepted[1][last_of_tie], accepted[0][last_of_tie]
+
+
+def _weights(listed: Utterances, curve: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(W,) what each kept trial of these systems counts."""
+    if curve == "pooled":
+        return np.ones(len(first), np.int64)
+    weights = macro_weights(listed.sizes)
+    return np.where(first == second, weights[1, first], weights[0, first] * weights[0, second])
+
+
+def _answer(listed: Utterances, question: Question, points: list) -> object:
+    """What the question reads from its points, and from the one above all scores."""
+    thresholds, hits, false_alarms = (np.concatenate(parts) for parts in zip(*points, strict=True))
+    order = np.argsort(-thresholds, kind="stable")
+    above = np.nextafter(thresholds.max(initial=-np.inf), np.float32(np.inf), dtype=np.float32)
+    return question.read(
+        Curve(
+            np.concatenate([[above], thresholds[order]]),
+            np.concatenate([np.zeros(1, hits.dtype), hits[order]]),
+            np.concatenate([np.zeros(1, hits.dtype), false_alarms[order]]),
+            *totals(listed, question.curve),
+        )
+    )
