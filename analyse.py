@@ -19,7 +19,7 @@ from analysis import embeddings as saved
 from analysis import matrix_picture, page, probing, projection, scatter_picture, similarity
 from analysis.embeddings import Embeddings
 from audio import DataError
-from config import Parser
+from config_sources import Parser
 from files import write_text, written_whole
 from lists import named
 from plugins import ConfigError

@@ -63,4 +63,6 @@ def options(corpus, tmp_path):
 
 def command(options: dict, *more: object) -> list[str]:
     """Options as a command line."""
-    return [str(word) for name, value in options.items() for word in (f"--{name}", value)] + [str(word) for word in more]
+    return [str(word) for name, value in options.items() for word in (f"--{name}", value)] + [
+        str(word) for word in more
+    ]

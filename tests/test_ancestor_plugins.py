@@ -67,7 +67,13 @@ def dropped_in(tmp_path, monkeypatch):
 
 
 def test_a_familys_model_and_metric_loss_train(dropped_in, options, capsys):  # noqa: ARG001
-    options |= {"model": "FamilyNet", "trainfunc": "familyproto", "sampler": "balanced", "batch_size": 3, "nPerSpeaker": 2}
+    options |= {
+        "model": "FamilyNet",
+        "trainfunc": "familyproto",
+        "sampler": "balanced",
+        "batch_size": 3,
+        "nPerSpeaker": 2,
+    }
     assert main(command(options, "--hard_rank", 1)) == 0
     assert "EER" in capsys.readouterr().out
 

@@ -56,20 +56,35 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["nOut: '50'", "nOut: true", "nOut: 5.0", "nOut: -1", "lr: .nan", "lr: 0", "mixedprec: 1", "save_path: 5", "lr: [1]"]
+    "line",
+    [
+        "nOut: '50'",
+        "nOut: true",
+        "nOut: 5.0",
+        "nOut: -1",
+        "lr: .nan",
+        "lr: 0",
+        "mixedprec: 1",
+        "save_path: 5",
+        "lr: [1]",
+    ],
 )
 def test_types_are_checked_not_cast_and_ranges_kept(tmp_path, line):
     assert "line 1: " in mistake("--config", write(tmp_path, line), *TRAIN)
 
 
-@pytest.mark.parametrize("text", ["- a\n", "a: {b: 1}\n", "lr: 0.1\nlr: 0.2\n", "lr: [\n", "\tlr: 1\n", "[" * 5000, "1\n"])
+@pytest.mark.parametrize(
+    "text", ["- a\n", "a: {b: 1}\n", "lr: 0.1\nlr: 0.2\n", "lr: [\n", "\tlr: 1\n", "[" * 5000, "1\n"]
+)
 def test_a_file_that_is_no_flat_yaml_is_one_error_that_names_it(tmp_path, text):
     path = write(tmp_path, text)
     assert path in mistake("--config", path, *TRAIN)
 
 
 def test_aliases_cannot_explode(tmp_path):
-    bomb = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefghijk", "bcdefghijkl", strict=True))
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefghijk", "bcdefghijkl", strict=True)
+    )
     assert "line 2" in mistake("--config", write(tmp_path, bomb), *TRAIN)
 
 
@@ -81,7 +96,9 @@ def test_a_config_that_is_missing_or_not_text_is_named(tmp_path):
 
 
 def test_the_resolved_config_is_itself_a_valid_config(tmp_path):
-    config = resolve([*TRAIN, "--model", "ThinResNet34", "--encoder_type", "ASP", "--scale", "15", "--test_list", "a", "b"])
+    config = resolve(
+        [*TRAIN, "--model", "ThinResNet34", "--encoder_type", "ASP", "--scale", "15", "--test_list", "a", "b"]
+    )
     assert resolve(["--config", write(tmp_path, dump(config))]) == config
     assert from_values(config.flat()) == config
 
@@ -107,7 +124,9 @@ def test_an_unknown_model_is_named_with_those_there_are():
 
 
 def test_eval_takes_from_the_checkpoint_how_it_was_trained_but_not_where():
-    recorded = from_values({"train_list": "t", "nOut": 7, "save_path": "there", "encoder_type": "ASP", "eval_frames": 300})
+    recorded = from_values(
+        {"train_list": "t", "nOut": 7, "save_path": "there", "encoder_type": "ASP", "eval_frames": 300}
+    )
     argv = ["--eval", "--initial_model", "m", "--test_list", "l", "--eval_frames", "0"]
     config = resolve(argv, recorded=lambda path: recorded.flat())  # noqa: ARG005
     assert (config.nOut, config.save_path, config.eval_frames) == (7, Config.save_path, 0)

@@ -13,7 +13,9 @@ PARTS = {"models", "loss", "optim", "DatasetLoader"}
 ENGINE = {"SpeakerNet", "evaluation", "training"}
 COMMANDS = {"trainSpeakerNet", "dataprep", "sweep", "analyse", "formats", "analysis", "sweeping"}
 FLOOR = {name: floor for floor, names in enumerate([GROUND, PARTS, ENGINE, COMMANDS]) for name in names}
-TRACKED = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+TRACKED = subprocess.run(
+    ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.split()
 SOURCES = [path for path in TRACKED if not path.startswith(("tests/", "benchmarks/"))]
 
 
@@ -52,7 +54,16 @@ def test_every_file_opens_by_saying_what_it_is(path):
 
 @pytest.mark.parametrize("path", SOURCES)
 def test_importing_runs_nothing(path):
-    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If)
+    allowed = (
+        ast.Import,
+        ast.ImportFrom,
+        ast.FunctionDef,
+        ast.ClassDef,
+        ast.Assign,
+        ast.AnnAssign,
+        ast.AugAssign,
+        ast.If,
+    )
     for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         assert isinstance(node, allowed) or is_docstring, f"{path} line {node.lineno}"

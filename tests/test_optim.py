@@ -14,7 +14,9 @@ def config(**options):
 def test_warm_up_rises_linearly_then_half_a_cosine_falls_to_zero():
     lr = schedule(config(), batches=7)
     rates = [lr(i) for i in range(30 * 7)]
-    assert rates[0] == pytest.approx(1e-3 / 70) and rates[34] == pytest.approx(0.5e-3) and rates[69] == pytest.approx(1e-3)
+    assert (
+        rates[0] == pytest.approx(1e-3 / 70) and rates[34] == pytest.approx(0.5e-3) and rates[69] == pytest.approx(1e-3)
+    )
     assert max(rates) == pytest.approx(1e-3)
     assert rates[140] == pytest.approx(0.5e-3)
     assert all(a >= b for a, b in zip(rates[69:], rates[70:], strict=False)) and 0 < rates[-1] < 1e-6

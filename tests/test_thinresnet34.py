@@ -55,7 +55,9 @@ def reference(x: torch.Tensor, p: dict[str, torch.Tensor], asp: bool = False) ->
 
     def norm(h, name):
         mean, variance = (p[f"{name}.running_{s}"][:, None, None] for s in ("mean", "var"))
-        return (h - mean) / (variance + 1e-5).sqrt() * p[f"{name}.weight"][:, None, None] + p[f"{name}.bias"][:, None, None]
+        return (h - mean) / (variance + 1e-5).sqrt() * p[f"{name}.weight"][:, None, None] + p[f"{name}.bias"][
+            :, None, None
+        ]
 
     def conv(h, name, stride, padding):
         return F.conv2d(h[None], p[f"{name}.weight"], stride=stride, padding=padding)[0]
@@ -121,7 +123,9 @@ def test_checkpoints_of_voxceleb_trainer_load_in_all_their_forms(tmp_path, form)
 
 def test_the_ancestors_parameter_names_are_kept():
     names = set(MainModel(12).state_dict())
-    expected = "conv1.weight bn1.running_mean layer1.0.conv1.weight layer4.2.se.fc.0.weight layer2.0.downsample.0.weight "
+    expected = (
+        "conv1.weight bn1.running_mean layer1.0.conv1.weight layer4.2.se.fc.0.weight layer2.0.downsample.0.weight "
+    )
     expected += "layer2.0.downsample.1.bias sap_linear.weight attention fc.bias torchfb.mel_scale.fb"
     assert set(expected.split()) <= names
 
