@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGTERM, Signals
 
 from files import write_text
 from plugins import ROOT
 from sweeping.grid import Run
 from sweeping.state import LOCK, LOG, RECORD, finished, read_json
 
+TRAINER = ROOT / "trainSpeakerNet.py"
 PATIENCE = 120.0  # seconds: a trainer that was told to stop saves first, and only then lets go of its folder
 
 
@@ -80,7 +81,7 @@ def attempt(run: Run, folder: str, environment: dict[str, str], started: Callabl
 def train(run: Run, environment: dict[str, str], lock: int, started: Callable | None) -> int:
     """The trainer's exit status. What it says goes to the folder's sweep.log."""
     leash = [sys.executable, "-m", "sweeping.leash", str(os.getpid())]
-    command = [*leash, sys.executable, str(ROOT / "trainSpeakerNet.py"), *run.words]
+    command = [*leash, sys.executable, str(TRAINER), *run.words]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     with (run.folder / LOG).open("ab") as log:
         process = subprocess.Popen(
@@ -109,6 +110,8 @@ def judge(run: Run, exit_status: int) -> Outcome:
     if exit_status in (128 + SIGINT, 128 + SIGTERM, -SIGINT, -SIGTERM):
         return Outcome("stopped", exit_status)
     reason = last_line(run.folder / LOG) if exit_status else "exit status 0, but results are missing"
+    if exit_status < 0:
+        reason = f"killed by {Signals(-exit_status).name} (out of memory?)"
     return Outcome("failed", exit_status, reason)
 
 

@@ -50,10 +50,19 @@ def runs(sweep: Sweep, overrides: list[str]) -> list[Run]:
         raise ConfigError("\n".join(mistakes))
     if not made:
         raise ConfigError(f"{sweep.source}: everything is excluded, nothing is left to run")
+    made = without_repeats(made)
     twice = [name for name, n in Counter(run.name for run in made).items() if n > 1]
     if twice:
         raise ConfigError(named(f"{sweep.source}: cells that two parts or choices both make", twice))
     return made
+
+
+def without_repeats(made: list[Run]) -> list[Run]:
+    """The runs, those that an override has made the same once only: --nOut 10 leaves one column of a table."""
+    kept = {}
+    for run in made:
+        kept.setdefault((run.name, repr(run.config)), run)
+    return list(kept.values())
 
 
 def sweep_folder(sweep: Sweep, overrides: list[str]) -> tuple[str, list[str]]:
