@@ -25,12 +25,12 @@ def embed(trainer: ModelTrainer, data: Dataset) -> np.ndarray:
     return trainer.embed(loader)
 
 
-def evaluate(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray | None = None, **options: object) -> dict:
+def evaluate(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray | None = None) -> dict:
     """A list's results as plain data: see `scoring.evaluate`."""
     table, config = data.table, trainer.config
     embeddings = embed(trainer, data) if embeddings is None else embeddings
-    costs = (config.dcf_p_target, config.dcf_c_miss, config.dcf_c_fa)
-    return scoring.evaluate(embeddings, table.systems, names=table.paths, operating_points=[costs], **options)
+    costs = [(config.dcf_p_target, config.dcf_c_miss, config.dcf_c_fa)]
+    return scoring.evaluate(embeddings, table.systems, names=table.paths, costs=costs, progress=True)
 
 
 def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> None:
@@ -53,7 +53,7 @@ def score_and_tell(trainer: ModelTrainer, data: Dataset, name: str, experiment: 
     results = {"list": data.table.source, "checkpoint": str(checkpoint)} | evaluate(trainer, data, embeddings)
     path = experiment.results / f"eval_{name}.json"
     write_text(path, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    log.info("%s", results)
+    log.info("%s", summary(results))
     if trainer.config.save_embeddings:
         save_embeddings(trainer.config.save_embeddings, embeddings, data)
     return results
@@ -70,6 +70,17 @@ def score_lists(config: Config) -> None:
             path, config.test_path or config.train_path, config.nDataLoaderThread, int(config.audio_memory * 1e9)
         )
         score_and_tell(trainer, data, name, experiment, Path(config.initial_model))
+
+
+def summary(results: dict) -> str:
+    """A list's results for people."""
+    costs = results["min_dcf"][0]
+    return (
+        f"{results['list']}: EER {results['eer']:.2%} at threshold {results['threshold']:.4f} (macro "
+        f"{results['macro_eer']:.2%}), minDCF({costs['p_target']:g}) {costs['min_dcf']:.4f}; "
+        f"{results['utterances']:,} utterances of {results['systems']} systems, "
+        f"{results['target_trials']:,} target and {results['nontarget_trials']:,} non-target trials"
+    )
 
 
 def result_names(lists: list[str]) -> list[str]:

@@ -41,12 +41,13 @@ class Option:
 
 
 def names(folder: str) -> list[str]:
-    """The selectable plug-ins of `models` or `loss`: files whose name does not begin with an underscore and that define
-    the entry (a file of shared blocks, as voxceleb_trainer has them, does not).
+    """The selectable plug-ins of `models` or `loss`: files without a leading underscore that define the entry.
+
+    (A file of shared blocks, as voxceleb_trainer has them, does not.) Folders of that name on PYTHONPATH count too.
     """
     entry = re.compile(rf"^(class|def) {ENTRY[folder]}\b|^{ENTRY[folder]} *=", re.MULTILINE)
-    files = (ROOT / folder).glob("[!_]*.py")
-    return sorted(file.stem for file in files if entry.search(file.read_text(encoding="utf-8")))
+    files = [file for path in importlib.import_module(folder).__path__ for file in Path(path).glob("[!_]*.py")]
+    return sorted({file.stem for file in files if entry.search(file.read_text(encoding="utf-8"))})
 
 
 def load(folder: str, name: str) -> Callable:

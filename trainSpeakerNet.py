@@ -15,6 +15,7 @@ from experiment import Experiment, log_to
 from plugins import ConfigError
 from signals import Stopped
 from training import train
+from tuneThreshold import ScoringError
 
 
 class Console(logging.StreamHandler):
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         config = resolve(argv, recorded=recorded_config)
         log_to(Experiment(config.save_path).results / "scores.txt")
         score_lists(config) if config.eval else train(config)
-    except ConfigError as mistake:
+    except (ConfigError, ScoringError) as mistake:
         logging.getLogger(__name__).error("error: %s", mistake)
         return 2
     except Stopped as stop:

@@ -149,11 +149,13 @@ class Run:
         self.saved = time.monotonic()
 
     def finish(self) -> None:
-        """Score the test lists once, with the best model by dev EER (the last one where there is no dev list)."""
+        """Score dev and test lists in full, with the best model by dev EER (the last where there is no dev list)."""
         chosen = self.experiment.best if self.experiment.best.exists() else self.experiment.last
         self.trainer.loadParameters(chosen)
-        for name, data in zip(evaluation.result_names(self.config.test_list), self.tests, strict=True):
-            log.info("scoring %s with %s", data.table.source, chosen)
+        lists = [data for data in (self.dev, *self.tests) if data]
+        names = evaluation.result_names([data.table.source for data in lists])
+        log.info("scoring with %s (epoch %d)", chosen, self.progress.best_epoch or self.progress.epoch)
+        for name, data in zip(names, lists, strict=True):
             evaluation.score_and_tell(self.trainer, data, name, self.experiment, chosen)
 
 

@@ -10,7 +10,7 @@ import torch
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 
 def tone(system: int, utterance: int, seconds: float = 0.6, rate: int = 16_000) -> np.ndarray:

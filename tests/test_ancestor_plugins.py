@@ -6,7 +6,6 @@ import pytest
 import torch
 from conftest import command
 
-import plugins
 from trainSpeakerNet import main
 from utils import AncestorTorch, PreEmphasis, accuracy
 
@@ -54,13 +53,11 @@ def MainModel(nOut=256, **kwargs):
 
 @pytest.fixture
 def dropped_in(tmp_path, monkeypatch):
-    """The two files above, in a models/ and a loss/ that the trainer finds beside its own."""
+    """The two files above, in a models/ and a loss/ on Python's path, which the trainer finds beside its own."""
     for folder, name, text in (("models", "FamilyNet", MODEL), ("loss", "familyproto", LOSS)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.py").write_text(text)
-        package = __import__(f"{folder}.{'ThinResNet34' if folder == 'models' else 'softmax'}")
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / folder)])
-    monkeypatch.setattr(plugins, "ROOT", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     yield
     for name in ("models.FamilyNet", "loss.familyproto"):
         sys.modules.pop(name, None)
