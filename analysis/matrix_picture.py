@@ -1,22 +1,20 @@
 """A matrix of systems as a picture that can be read at 2 systems and at 64: confusions, mean cosines."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram
 
 from analysis.palette import shortened
-from files import written_whole
+from analysis.png import png
 
 CELL = 0.3  # inches a side, room for three digits
 DOTS_PER_INCH = 130
 INK = "#30343b"
 
 
-def draw_confusions(path: str | Path, counts: np.ndarray, systems: list[str], title: str) -> None:
-    """Counts (C, C), true systems as rows: each cell is coloured by its share of the row and tells its count."""
+def confusions(counts: np.ndarray, systems: list[str], title: str) -> bytes:
+    """PNG of counts (C, C), true systems as rows: each cell is coloured by its share of the row and tells its count."""
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     texts = [[f"{n}" if n else "" for n in row] for row in counts]
@@ -24,13 +22,11 @@ def draw_confusions(path: str | Path, counts: np.ndarray, systems: list[str], ti
     figure, axes = matrix_figure(shares, texts, systems, "share of the system's test utterances", PowerNorm(0.5, 0, 1))
     axes.set_xlabel("predicted system")
     axes.set_ylabel("true system")
-    save(figure, path, title)
+    return finish(figure, title)
 
 
-def draw_cosines(
-    path: str | Path, cosines: np.ndarray, systems: list[str], tree: np.ndarray | None, title: str
-) -> None:
-    """Mean cosines (C, C), in the order of the leaves of `tree` (scipy's linkage), which is drawn beside them."""
+def mean_cosines(cosines: np.ndarray, systems: list[str], tree: np.ndarray | None, title: str) -> bytes:
+    """PNG of mean cosines (C, C), in the order of the leaves of `tree` (scipy's linkage), drawn beside them."""
     texts = [["" if np.isnan(value) else short_cosine(value) for value in row] for row in cosines]
     figure, axes = matrix_figure(cosines, texts, systems, "mean cosine; cells in hundredths", Normalize(-1, 1), "PuOr")
     if tree is not None:
@@ -40,7 +36,7 @@ def draw_cosines(
             lines.set_linewidth(1)
         branches.invert_yaxis()  # the first leaf on top, as the matrix has it
         branches.axis("off")
-    save(figure, path, title)
+    return finish(figure, title)
 
 
 def short_cosine(value: float) -> str:
@@ -53,7 +49,7 @@ def matrix_figure(
 ):
     """Figure and axes of a coloured matrix (C, C), a text in every cell; rows and columns carry numbers and names."""
     side = max(2.5, CELL * len(systems))
-    figure = Figure(figsize=(side, side), dpi=DOTS_PER_INCH)
+    figure = Figure(figsize=(side, side))
     axes = figure.add_axes((0, 0, 1, 1))
     image = axes.imshow(values, cmap=colours, norm=norm, aspect="equal")
     dark = image.to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114) < 0.55  # perceived brightness (ITU-R BT.601)
@@ -77,9 +73,8 @@ def matrix_figure(
     return figure, axes
 
 
-def save(figure: Figure, path: str | Path, title: str) -> None:
-    """Write the picture whole, with its title above everything else."""
+def finish(figure: Figure, title: str) -> bytes:
+    """The picture, with its title above everything else."""
     side = figure.get_size_inches()[1]
     figure.text(0, 1 + 0.75 / side, title, fontsize=11, va="bottom")
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.15)
+    return png(figure, DOTS_PER_INCH, tight=True)

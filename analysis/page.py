@@ -29,9 +29,13 @@ def page(title: str, body: str, scripts: tuple[str, ...] = ()) -> str:
 
 def scatter(places: np.ndarray, embeddings: Embeddings, name: str, first: str = "system") -> str:
     """HTML of an interactive scatter of points (N, 2); the page needs the script `scatter.js`, and `name` once only."""
+    extent = max(float(np.ptp(places, axis=0).max()), 1e-30)
+    thousandths = np.round(
+        1000 * (places.astype(float) - places.min(axis=0)) / extent, 2
+    )  # finer than a screen, shorter than floats
     data = {
-        "x": np.round(places[:, 0].astype(float), 3).tolist(),
-        "y": np.round(places[:, 1].astype(float), 3).tolist(),
+        "x": thousandths[:, 0].tolist(),
+        "y": thousandths[:, 1].tolist(),
         "order": np.random.default_rng(0).permutation(len(places)).tolist(),  # no group lies on top of all others
         "paths": embeddings.paths,
         "groupings": {kind: grouping(values) for kind, values in groupings(embeddings, first).items()},

@@ -1,22 +1,20 @@
 """Points on a plane as a picture, coloured by group, with a numbered legend: legible at 64 systems and more."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.palette import look, shortened
-from files import written_whole
+from analysis.png import png
 
 MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D"}
 ROWS = 34  # of a legend column
 LABEL = (0.028, 0.019)  # width and height of a number, in fractions of the axes
 
 
-def draw_scatter(path: str | Path, places: np.ndarray, groups: list[str], title: str) -> None:
-    """Points (N, 2) of N groups' names, each group numbered where most of it lies and named in the legend."""
-    figure = Figure(figsize=(9, 9), dpi=150)
+def scatter(places: np.ndarray, groups: list[str], title: str) -> bytes:
+    """PNG of points (N, 2) of N groups' names, each group numbered where most of it lies and named in the legend."""
+    figure = Figure(figsize=(9, 9))
     axes = figure.add_axes((0, 0, 1, 1))
     names, index = np.unique(groups, return_inverse=True)
     size = np.clip(80_000 / len(places), 3, 22)
@@ -39,8 +37,7 @@ def draw_scatter(path: str | Path, places: np.ndarray, groups: list[str], title:
     columns = -(-len(names) // ROWS)
     style = {"frameon": False, "fontsize": 8.5, "borderaxespad": 0, "labelspacing": 0.55, "handletextpad": 0.2}
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.015, 1), ncols=columns, **style)
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.15)
+    return png(figure, 150, tight=True)
 
 
 def middle(places: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ class RayEngine:
             raise ConfigError(f"--address {address}: no Ray cluster ({what}); begin one by: ray start --head") from None
         threads = str(max(1, int(cpus)))
         self.threads = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
-        self.task = ray.remote(attempt).options(num_cpus=cpus, num_gpus=gpus, max_retries=NODE_LOSSES)
+        self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=NODE_LOSSES)(attempt)
         self.at_work: dict = {}
 
     def has_room(self) -> bool:
