@@ -67,9 +67,9 @@ def picture(png: bytes, description: str) -> str:
     return f'<img alt="{escape(description)}" src="data:image/png;base64,{data}">'
 
 
-def table(header: list[str], rows: list[list[str]], numbers: bool = True) -> str:
-    """An HTML table of plain texts, escaped here; all columns but the first are numbers, set flush right."""
-    of = ["", *[' class="number"' if numbers else ""] * (len(header) - 1)]
+def table(header: list[str], rows: list[list[str]], texts: int = 1) -> str:
+    """An HTML table of plain texts, escaped here; all columns but the first `texts` are numbers, set flush right."""
+    of = [""] * texts + [' class="number"'] * (len(header) - texts)
 
     def row(tag: str, cells: list[str]) -> str:
         return (

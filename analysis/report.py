@@ -61,7 +61,7 @@ def summary(folders: list[Folder]) -> str:
         rates += [folder.results.get(name, {}).get(key) for name in names for key in ("eer", "macro_eer")]
         rows.append([folder.name, *config, *epochs, *map(percent, rates)])
     said = "Pooled EER counts every trial once; macro EER weighs every system the same."
-    return f"<h2>Summary</h2>\n{page.table(header, rows)}\n<p class='soft'>{said}</p>"
+    return f"<h2>Summary</h2>\n{page.table(header, rows, texts=4)}\n<p class='soft'>{said}</p>"
 
 
 def differences(folders: list[Folder]) -> str:
@@ -72,13 +72,13 @@ def differences(folders: list[Folder]) -> str:
         config = folders[0].config
         rows = [[key, str(config[key])] for key in keys if key not in DULL and config[key] != defaults.get(key)]
         said = "<p>Options that are not the trainer's defaults, and the model's and loss's own.</p>"
-        return f"<h2>Configuration</h2>\n{said}\n{page.table(['option', folders[0].name], rows, numbers=False)}"
+        return f"<h2>Configuration</h2>\n{said}\n{page.table(['option', folders[0].name], rows, texts=2)}"
     absent = object()
     differ = [
         key for key in keys if any(f.config.get(key, absent) != folders[0].config.get(key, absent) for f in folders)
     ]
     rows = [[key, *(str(f.config.get(key, "–")) for f in folders)] for key in differ if key != "save_path"]
-    table = page.table(["option", *(f.name for f in folders)], rows, numbers=False) if rows else "<p>None.</p>"
+    table = page.table(["option", *(f.name for f in folders)], rows, texts=1 + len(folders)) if rows else "<p>None.</p>"
     return f"<h2>Differences in configuration</h2>\n{table}"
 
 
@@ -120,7 +120,7 @@ def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings], prog
     rows = [[run, *row_of(error)] for run, of in errors.items() for error in of]
     return (
         f"<h2>Tracing: {escape(name)}</h2>\n<div class='side'><div>{chart}</div><div>{det}</div></div>\n"
-        f"{page.table(header, rows)}\n<p class='soft'>{said}</p>"
+        f"{page.table(header, rows, texts=2)}\n<p class='soft'>{said}</p>"
     )
 
 
@@ -168,7 +168,8 @@ def probes(name: str, found: dict[str, Embeddings], seed: int) -> str:
         parts.append(f"<h3>{escape(run)}: {title}</h3>\n<div class='probe'>{picture}<ul>{pairs}</ul></div>")
     said = (
         f"One linear layer on the embeddings of {escape(name)}: {settings.epochs} epochs of SGD at {settings.lr:g}, "
-        f"batches of {settings.batch_size} (assumed), every system undersampled to the smallest, {settings.repeats} splits 80/20."
+        f"batches of {settings.batch_size} (assumed), every system undersampled to the smallest, "
+        f"{settings.repeats} splits 80/20."
     )
     return f"<h2>Linear probe</h2>\n<p class='soft'>{said}</p>\n" + "\n".join(parts)
 

@@ -40,7 +40,7 @@ def runs(sweep: Sweep, overrides: list[str]) -> list[Run]:
     made, mistakes = [], {}
     save_path, overrides = sweep_folder(sweep, overrides)
     for part in sweep.parts:
-        check_exclusions(part)
+        mistakes |= dict.fromkeys(idle_exclusions(part))
         for cell in cells(part):
             try:
                 made.append(run_of(part, cell, overrides, save_path))
@@ -92,15 +92,13 @@ def excluded(cell: dict, rule: dict) -> bool:
     return all(cell.get(name) in (v if isinstance(v, list) else [v]) for name, v in rule.items())
 
 
-def check_exclusions(part: Part) -> None:
-    """Raises ConfigError where an exclusion names what the grid does not vary: it would exclude nothing, silently."""
-    varied = {
-        name for axis, choices in part.grid.items() for c in choices for name in (c if isinstance(c, dict) else [axis])
-    }
-    unknown = [name for rule in part.exclude for name in rule if name not in varied]
-    if unknown:
-        hints = [f"{name}{suggestion(name, sorted(varied))}" for name in unknown]
-        raise ConfigError(f"{part.place}: exclude names what the grid does not vary: {', '.join(hints)}")
+def idle_exclusions(part: Part) -> Iterable[str]:
+    """Sentences on exclusions of what the grid does not vary: they would exclude nothing, silently."""
+    choices = [(axis, choice) for axis, choices in part.grid.items() for choice in choices]
+    varied = {name for axis, choice in choices for name in (choice if isinstance(choice, dict) else [axis])}
+    for name in (name for rule in part.exclude for name in rule if name not in varied):
+        hint = suggestion(str(name), sorted(varied))
+        yield f"{part.place}: exclude names what the grid does not vary: {name}{hint}"
 
 
 def run_of(part: Part, cell: dict, overrides: list[str], save_path: str) -> Run:

@@ -1,12 +1,11 @@
 """Similarities, neighbours, projections, pictures and the page of points; the page is opened in a real browser."""
 
 import itertools
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 from analyse_data import clusters
+from browser import BROWSER, rendered
 from PIL import Image
 
 import analyse
@@ -14,7 +13,6 @@ from analysis import embeddings as saved
 from analysis import page, projection, similarity
 from audio import DataError
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVIL = '</script><img src=x onerror="document.title=1">&amp;'
 
 
@@ -22,13 +20,6 @@ EVIL = '</script><img src=x onerror="document.title=1">&amp;'
 def npz(tmp_path):
     saved.write(tmp_path / "dev.npz", clusters())
     return tmp_path / "dev.npz"
-
-
-def rendered(path, tmp_path) -> str:
-    """The document as the browser has it after its scripts ran."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command = [BROWSER, *flags, "--virtual-time-budget=3000", "--dump-dom", path.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout
 
 
 def test_mean_cosines_are_those_of_a_slow_loop():
@@ -123,7 +114,7 @@ def test_the_page_of_points_runs_in_a_browser_and_hovering_tells_the_utterance(t
     body = page.scatter(projection.project(made, "pca"), made, "points")
     probe = "<script>const s = document.querySelector('.scatter').handle; s.hover(...s.place(0));</script></body>"
     (tmp_path / "p.html").write_text(page.page("Points", body, ("scatter.js",)).replace("</body>", probe))
-    document = rendered(tmp_path / "p.html", tmp_path)
+    document = rendered(tmp_path / "p.html", tmp_path / "profile")
     assert "<title>Points</title>" in document  # the name did not become HTML
     tip = document[document.index('class="tip"') :].split("<aside>")[0]
     assert "&lt;/script&gt;&lt;img src=x onerror=" in tip

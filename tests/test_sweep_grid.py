@@ -23,7 +23,7 @@ PART = {
 
 def runs(tmp_path, part, *overrides, **more):
     path = tmp_path / "s.yaml"
-    path.write_text(yaml.safe_dump({"save_path": "exps/s", "parts": [part], **more}))
+    path.write_text(yaml.safe_dump({"save_path": "exps/s", "parts": [part], **more}, sort_keys=False))
     return grid.runs(sweep_file.read(str(path)), list(overrides))
 
 
