@@ -1,16 +1,21 @@
 """Training batches: which utterances (samplers), which part of each (crops), read ahead of need (TrainLoader)."""
 
+import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from audio import AudioFiles, DataError
+from audio import AudioFiles, DataError, cut
+from cache import CachedAudio, open_cache
+from config import Config
+from filters import AudioFilters
 from lists import UtteranceList, named, read_list
+from parallel import in_order
+
+log = logging.getLogger(__name__)
 
 BATCHES, CROPS = 0, 1  # independent random streams of one (seed, epoch)
 
@@ -25,11 +30,6 @@ def crop_samples(frames: int) -> int:
     return frames * 160 + 240
 
 
-def cut(samples: np.ndarray, start: int, length: int) -> np.ndarray:
-    """(length,) samples from `start`; audio shorter than that is repeated to length, never padded with zeros."""
-    return samples[start : start + length] if len(samples) >= length else np.resize(samples, length)
-
-
 def crop_starts(lengths: np.ndarray, length: int, seed: int, epoch: int) -> np.ndarray:
     """(N,) int64: where this epoch's crop of each utterance begins, uniform over all places where it fits."""
     free = np.maximum(lengths - length, 0) + 1
@@ -38,22 +38,40 @@ def crop_starts(lengths: np.ndarray, length: int, seed: int, epoch: int) -> np.n
 
 @dataclass
 class Dataset:
-    """A list with its audio: `table`, `audio` and `lengths` (N,) int64 in samples, row by row."""
+    """A list with its audio, row by row: `lengths` (N,) int64 in samples; `skipped` tells what was left out."""
 
     table: UtteranceList
-    audio: AudioFiles
+    audio: AudioFiles | CachedAudio
     lengths: np.ndarray
+    skipped: list[str]
 
 
-def open_list(path: str, root: str, threads: int, keep_bytes: int = 0) -> Dataset:
-    """Read a list and every one of its files. Raises DataError that names all files that cannot be used."""
-    table = read_list(path)
-    audio = AudioFiles(table.files(root), keep_bytes)
-    lengths, wrong = audio.lengths(threads, f"reading {path}")
-    if wrong:
-        culprits = [f"line {table.lines[row]}: {why}" for row, why in wrong.items()]
-        raise DataError(named(f"{path}: {len(wrong)} of {len(table)} files cannot be used", culprits))
-    return Dataset(table, audio, lengths)
+def open_list(config: Config, path: str, root: str, keep_bytes: int = 0) -> Dataset:
+    """Read a list and look at every one of its files, by the cache's index where there is one.
+
+    Raises DataError that names all files that cannot be used, unless --skip_bad_audio goes on without them.
+    """
+    table = read_list(path, config.allow_outside)
+    audio = open_audio(config, table, root, keep_bytes)
+    lengths, wrong = audio.lengths(config.nDataLoaderThread, f"reading {path}")
+    if not wrong:
+        return Dataset(table, audio, lengths, [])
+    culprits = [f"line {table.lines[row]}: {why}" for row, why in wrong.items()]
+    found = f"{path}: {len(wrong)} of {len(table)} files cannot be used"
+    good = [row for row in range(len(table)) if row not in wrong]
+    if not config.skip_bad_audio or not good:
+        raise DataError(named(found + ("" if not good else " (--skip_bad_audio goes on without them)"), culprits))
+    log.warning("%s", "\n  ".join([f"{found}; they are left out:", *culprits]))
+    table = table.take(good)
+    return Dataset(table, open_audio(config, table, root, keep_bytes), lengths[good], culprits)
+
+
+def open_audio(config: Config, table: UtteranceList, root: str, keep_bytes: int) -> AudioFiles | CachedAudio:
+    """The audio of a list, from --cache where it is given, else from its files."""
+    filters = AudioFilters(config.lowpass, config.trim_silence, config.loudness_norm)
+    if config.cache:
+        return open_cache(config.cache, table, root, filters, config.nDataLoaderThread)
+    return AudioFiles(table.files(root), keep_bytes, filters.apply if filters else None)
 
 
 class RandomSampler:
@@ -181,10 +199,9 @@ class TrainLoader:
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
+        plan = self.sampler.plan(self.seed, epoch)[first:]
         starts = crop_starts(self.lengths, self.length, self.seed, epoch)
-        batches = read_ahead(
-            lambda rows: self.read(rows, starts), self.sampler.plan(self.seed, epoch)[first:], self.threads
-        )
+        batches = in_order(lambda rows: self.read(rows, starts), plan, self.threads, ahead=2)
         began = time.perf_counter()
         for batch in batches:
             self.waited = time.perf_counter() - began
@@ -193,23 +210,8 @@ class TrainLoader:
 
     def read(self, rows: np.ndarray, starts: np.ndarray) -> Batch:
         """One batch: rows (B,) of the list, cut at `starts` (N,)."""
-        crops = np.stack([cut(self.audio.read(row), starts[row], self.length) for row in rows.tolist()])
+        crops = self.audio.gather(rows, starts[rows], self.length)
         return Batch(torch.from_numpy(crops), torch.from_numpy(self.labels[rows]), rows)
-
-
-def read_ahead(read: Callable, items: Iterable, threads: int) -> Iterator:
-    """read(item) for each item in order, by threads that stay as many items ahead as they are."""
-    pending = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(read, item))
-                if len(pending) > threads:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
@@ -254,7 +256,7 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Rows (B,) and their crops (B, count, T), count 1 for whole utterances."""
-        yield from read_ahead(self.read, self.batches(), self.threads)
+        yield from in_order(self.read, self.batches(), self.threads, ahead=2)
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
         crops = [eval_crops(self.audio.read(row), self.frames, self.count) for row in rows.tolist()]

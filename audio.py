@@ -2,7 +2,7 @@
 
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,6 +100,11 @@ def plain(error: Exception) -> str:
     return getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
 
 
+def cut(samples: np.ndarray, start: int, length: int) -> np.ndarray:
+    """(length,) samples from `start`; audio shorter than that is repeated to length, never padded with zeros."""
+    return samples[start : start + length] if len(samples) >= length else np.resize(samples, length)
+
+
 class AudioFiles:
     """The audio of a list, read on demand and kept in memory while it fits.
 
@@ -109,11 +114,14 @@ class AudioFiles:
         Files, in the list's order; `read(i)` gives the i-th.
     keep_bytes : int
         Decoded audio beyond this much is read again each time.
+    prepare : function of (T,) float32 to the same
+        Applied to every file's samples (see `filters.py`).
     """
 
-    def __init__(self, paths: Sequence[str | Path], keep_bytes: int = 0):
+    def __init__(self, paths: Sequence[str | Path], keep_bytes: int = 0, prepare: Callable | None = None):
         self.paths = paths
         self.room = keep_bytes
+        self.prepare = prepare
         self.kept: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -124,10 +132,16 @@ class AudioFiles:
         samples = self.kept.get(index)
         if samples is None:
             samples = load_audio(self.paths[index])
+            samples = self.prepare(samples) if self.prepare else samples
             if samples.nbytes <= self.room:
                 self.room -= samples.nbytes
                 self.kept[index] = samples
         return samples
+
+    def gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """(B, length) float32: `length` samples of utterance rows[b] from starts[b] on; see `cut`."""
+        pairs = zip(rows.tolist(), starts.tolist(), strict=True)
+        return np.stack([cut(self.read(row), start, length) for row, start in pairs])
 
     def lengths(self, threads: int, description: str = "reading audio") -> tuple[np.ndarray, dict[int, str]]:
         """Read every file once, with a progress bar: samples (N,) int64, and what is wrong with which file."""

@@ -55,6 +55,15 @@ class Config:
         2.0, "data", "GB of decoded audio to keep in memory, so that it is read once", minimum=0
     )
 
+    cache: str = option(
+        "", "data", "folder of caches made by dataprep.py cache: audio decoded once, read at memory's speed"
+    )
+    skip_bad_audio: bool = option(False, "data", "go on without files that cannot be used, and record which")
+    allow_outside: bool = option(False, "data", "allow lists whose paths are absolute or leave their folder")
+    lowpass: float = option(0.0, "data", "experiment: remove everything above so many Hz (0: nothing)", minimum=0)
+    trim_silence: bool = option(False, "data", "experiment: cut silence at both ends")
+    loudness_norm: bool = option(False, "data", "experiment: bring every file to one loudness")
+
     sampler: str = option(
         "random", "batches", "utterances at random, or systems evenly", choices=("random", "balanced")
     )

@@ -51,6 +51,7 @@ def score_and_tell(trainer: ModelTrainer, data: Dataset, name: str, experiment: 
     """Score a list in full, show the table, write result/eval_<name>.json; returns the results."""
     embeddings = embed(trainer, data)
     results = {"list": data.table.source, "checkpoint": str(checkpoint)} | evaluate(trainer, data, embeddings)
+    results |= {"audio": how_read(trainer.config), "skipped": data.skipped}
     path = experiment.results / f"eval_{name}.json"
     write_text(path, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     log.info("%s", summary(results))
@@ -66,10 +67,14 @@ def score_lists(config: Config) -> None:
     trainer.loadParameters(config.initial_model)
     experiment = Experiment(config.save_path)
     for name, path in zip(result_names(config.test_list), config.test_list, strict=True):
-        data = open_list(
-            path, config.test_path or config.train_path, config.nDataLoaderThread, int(config.audio_memory * 1e9)
-        )
+        data = open_list(config, path, config.test_path or config.train_path)
         score_and_tell(trainer, data, name, experiment, Path(config.initial_model))
+
+
+def how_read(config: Config) -> dict:
+    """The options that decide which samples the encoder sees."""
+    names = ("eval_frames", "num_eval", "lowpass", "trim_silence", "loudness_norm")
+    return {name: getattr(config, name) for name in names}
 
 
 def summary(results: dict) -> str:

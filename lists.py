@@ -8,12 +8,13 @@ import csv
 import io
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from audio import DataError
+from files import write_text
 
 log = logging.getLogger(__name__)
 MOST_NAMED = 10  # mistakes of one kind that a message lists before it only counts them
@@ -49,6 +50,11 @@ class UtteranceList:
             raise DataError(named(f"{len(unknown)} rows of unknown systems", [self.place(i) for i in unknown]))
         return np.array([index[name] for name in self.systems], np.int64)
 
+    def take(self, rows: list[int]) -> "UtteranceList":
+        """The list of these rows, in this order."""
+        columns = ("paths", "systems", "languages", "conditions", "lines")
+        return replace(self, **{name: [getattr(self, name)[row] for row in rows] for name in columns})
+
     def place(self, row: int) -> str:
         return f"{self.source} line {self.lines[row]}: {self.paths[row]} ({self.systems[row]})"
 
@@ -64,9 +70,18 @@ def read_list(path: str | Path, allow_outside: bool = False) -> UtteranceList:
     """
     source = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        content = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{source}: {error.strerror}") from None
+    table = parse_list(content, source, allow_outside)
+    tell_repeats(table)
+    return table
+
+
+def parse_list(content: bytes, source: str, allow_outside: bool = False) -> UtteranceList:
+    """The same of a list's content, without a word on repeats; `source` names it in messages."""
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{source}: not UTF-8 text (byte {error.start})") from None
     if not text.strip():
@@ -88,9 +103,16 @@ def read_list(path: str | Path, allow_outside: bool = False) -> UtteranceList:
         raise DataError(named(f"{source}: {len(broken)} lines cannot be used", broken))
     if not paths:
         raise DataError(f"{source}: the list has a header and no rows")
-    table = UtteranceList(source, paths, systems, languages, conditions, lines)
-    tell_repeats(table)
-    return table
+    return UtteranceList(source, paths, systems, languages, conditions, lines)
+
+
+def write_list(table: UtteranceList, path: str | Path) -> None:
+    """Write path, model_name, language, condition as CSV, whole or not at all. Raises ConfigError as `write_text`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "model_name", "language", "condition"))
+    writer.writerows(zip(table.paths, table.systems, table.languages, table.conditions, strict=True))
+    write_text(path, text.getvalue())
 
 
 def csv_rows(text: str, source: str):

@@ -27,8 +27,8 @@ def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
     wanted += [(path, config.test_path or config.train_path) for path in config.test_list]
     for path, root in wanted:
         try:
-            data = open_list(path, root, config.nDataLoaderThread, room) if path else None
-            room = data.audio.room if data else room
+            data = open_list(config, path, root, room) if path else None
+            room = getattr(data.audio, "room", room) if data else room  # a cache takes none
             opened.append(data)
         except ConfigError as mistake:
             mistakes.append(str(mistake))

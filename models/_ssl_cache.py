@@ -1,0 +1,71 @@
+"""Hidden states of a frozen speech model, kept on disk: what it has heard once, it need not hear again."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audio import DataError
+from models._ssl import SSLFrontEnd
+
+
+class HiddenStateCache:
+    """Stands before a frozen front-end and remembers its hidden states in float16, a file for each waveform.
+
+    A file's name is a digest of the samples themselves and of the front-end's weights and settings, so that nothing is
+    ever mistaken for something else. It pays where the same waveforms come again: fixed crops, whole utterances.
+    """
+
+    def __init__(self, folder: str, front_end: SSLFrontEnd):
+        self.folder, self.front_end = Path(folder), front_end
+        self.identity = b""
+        front_end.register_load_state_dict_post_hook(lambda *_: self.forget())
+
+    def forget(self) -> None:
+        """Other weights have come: take their fingerprint when it is needed."""
+        self.identity = b""
+
+    def fingerprint(self) -> bytes:
+        """Digest of all that the hidden states depend on besides the waveform."""
+        digest = hashlib.blake2b(f"normalize {self.front_end.normalize}".encode(), digest_size=16)
+        for name, tensor in self.front_end.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().float().cpu().numpy())
+        return digest.digest()
+
+    def __call__(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Waveforms (B, T), of which the first `lengths` (B,) samples count, to hidden states (B, F, width) float32.
+
+        Rows of fewer frames end in zeros. Raises DataError where the folder cannot be written.
+        """
+        self.identity = self.identity or self.fingerprint()
+        samples = [wave.shape[1]] * len(wave) if lengths is None else lengths.tolist()
+        files = [self.file(row[:n]) for row, n in zip(wave.cpu(), samples, strict=True)]
+        new = [i for i, file in enumerate(files) if not file.exists()]
+        if new:
+            states = self.front_end(wave[new], None if lengths is None else lengths[new])
+            for i, state in zip(new, states, strict=True):
+                self.write(files[i], state[: self.front_end.frames(samples[i])])
+        rows = [torch.from_numpy(np.load(file)).to(wave.device, torch.float32) for file in files]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    def file(self, samples: Tensor) -> Path:
+        """Where the hidden states of this waveform (T,) are, or will be."""
+        name = hashlib.blake2b(samples.numpy().tobytes(), digest_size=16, key=self.identity).hexdigest()
+        return self.folder / name[:2] / f"{name}.npy"
+
+    def write(self, file: Path, state: Tensor) -> None:
+        """Hidden states (F, width) to a file that is either whole or not there."""
+        values = state.to("cpu", torch.float16).numpy()
+        if not np.isfinite(values).all():
+            raise DataError("hidden states beyond the range of float16 cannot be cached: choose another --ssl_layers")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
+                np.save(part, values)
+            Path(part.name).replace(file)
+        except OSError as error:
+            raise DataError(f"--ssl_cache {self.folder}: {error.strerror}") from None

@@ -1,0 +1,29 @@
+"""Work spread over threads, with its results in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: the scheduler's set where it tells, else the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(function: Callable, items: Iterable, threads: int, ahead: int = 4) -> Iterator:
+    """function(item) for each item, in order, by threads that run at most `ahead` items each before the reader.
+
+    Memory stays bounded by that; what is still waiting is cancelled when the reader stops.
+    """
+    pending = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= threads * ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
