@@ -23,6 +23,6 @@ def embed(checkpoint: str, path: str, root: str, device: str = "auto") -> Embedd
     net = SpeakerNet(settings, max(2, len(classes)))
     trainer = ModelTrainer(net, settings, find_device(settings.device))
     trainer.loadParameters(checkpoint)
-    data = open_list(path, root, settings.nDataLoaderThread, int(settings.audio_memory * 1e9))
+    data = open_list(settings, path, root)
     table = data.table
     return Embeddings(embed_list(trainer, data), table.systems, table.paths, table.languages, table.conditions)

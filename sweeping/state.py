@@ -13,7 +13,7 @@ from sweeping.grid import Run
 
 LOCK, RECORD, LOG = "sweep.lock", "sweep.json", "sweep.log"
 # Options that change where and how fast a run computes, not what.
-MACHINE = ("save_path", "device", "nDataLoaderThread", "audio_memory", "save_interval")
+MACHINE = ("save_path", "device", "nDataLoaderThread", "audio_memory", "cache", "save_interval")
 
 
 @dataclass(frozen=True)
