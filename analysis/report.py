@@ -1,0 +1,183 @@
+"""A report of experiments, one self-contained HTML page: what differed, how they learned, trace and mix up."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from analysis import charts, matrix_picture, page, probing, projection
+from analysis.conditions import ConditionError, by_condition, conditions
+from analysis.embeddings import Embeddings
+from analysis.experiment_folder import Folder
+from audio import DataError
+from config import Config
+from tuneThreshold import Curve, ScoringError, curve_of
+
+MOST_FOR_DET = 3000  # utterances whose pairs a DET curve is drawn from: 4.5 million trials
+DULL = ("save_path", "seed", "device", "nDataLoaderThread", "audio_memory", "save_interval", "save_embeddings")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report is to contain. `method` projects; `audio` False leaves out all that needs embeddings."""
+
+    method: str = "umap"
+    audio: bool = True
+    seed: int = 10
+
+
+def report(folders: list[Folder], asked: Asked, progress: Callable = iter) -> str:
+    """The page. `progress` wraps the long loops."""
+    title = "Report: " + ", ".join(folder.name for folder in folders)
+    sections = [summary(folders), differences(folders), learning(folders)]
+    if asked.audio:
+        lists = list(dict.fromkeys(name for folder in folders for name in folder.lists()))
+        for name in lists:
+            having = [folder for folder in folders if name in folder.lists()]
+            found = {folder.name: folder.embeddings(name) for folder in progress(having)}
+            sections.append(tracing(name, having, found, progress))
+            if name == lists[0]:
+                sections += [probes(name, found, asked.seed), maps(name, found, asked)]
+    body = "\n".join(f"<section>\n{section}\n</section>" for section in sections)
+    return page.page(title, f"<h1>{escape(title)}</h1>\n{body}", ("scatter.js",) if asked.audio else ())
+
+
+def percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{100 * rate:.2f}"
+
+
+def summary(folders: list[Folder]) -> str:
+    """A row an experiment: what it is, how far it came, its error rates."""
+    names = list(dict.fromkeys(name for folder in folders for name in folder.results))
+    header = ["experiment", "model", "loss", "sampler", "nOut", "epochs", "best epoch", "dev EER %", "dev macro EER %"]
+    header += [text for name in names for text in (f"{name} EER %", f"{name} macro EER %")]
+    rows = []
+    for folder in folders:
+        best = min((row for row in folder.rows if "dev_eer" in row), key=lambda row: row["dev_eer"], default={})
+        config = [str(folder.config[key]) for key in ("model", "trainfunc", "sampler", "nOut")]
+        epochs = [f"{len(folder.rows)} of {folder.config['max_epoch']}", str(best.get("epoch", "–"))]
+        rates = [best.get("dev_eer"), best.get("dev_macro_eer")]
+        rates += [folder.results.get(name, {}).get(key) for name in names for key in ("eer", "macro_eer")]
+        rows.append([folder.name, *config, *epochs, *map(percent, rates)])
+    said = "Pooled EER counts every trial once; macro EER weighs every system the same."
+    return f"<h2>Summary</h2>\n{page.table(header, rows, texts=4)}\n<p class='soft'>{said}</p>"
+
+
+def differences(folders: list[Folder]) -> str:
+    """The options in which experiments differ; of one alone, those that are not the defaults."""
+    keys = list(dict.fromkeys(key for folder in folders for key in folder.config))
+    if len(folders) == 1:
+        defaults = Config().flat()
+        config = folders[0].config
+        rows = [[key, str(config[key])] for key in keys if key not in DULL and config[key] != defaults.get(key)]
+        said = "<p>Options that are not the trainer's defaults, and the model's and loss's own.</p>"
+        return f"<h2>Configuration</h2>\n{said}\n{page.table(['option', folders[0].name], rows, texts=2)}"
+    absent = object()
+    differ = [
+        key for key in keys if any(f.config.get(key, absent) != folders[0].config.get(key, absent) for f in folders)
+    ]
+    rows = [[key, *(str(f.config.get(key, "–")) for f in folders)] for key in differ if key != "save_path"]
+    table = page.table(["option", *(f.name for f in folders)], rows, texts=1 + len(folders)) if rows else "<p>None.</p>"
+    return f"<h2>Differences in configuration</h2>\n{table}"
+
+
+def learning(folders: list[Folder]) -> str:
+    """Learning curves, and how fast and how long it went."""
+    picture = page.picture(charts.learning_curves({f.name: f.rows for f in folders}), "learning curves")
+    rows = []
+    for folder in folders:
+        speed = [row["utterances_per_s"] for row in folder.rows if "utterances_per_s" in row]
+        waited = [row["data_wait"] for row in folder.rows if "data_wait" in row]
+        seconds = sum(row.get("seconds", 0) for row in folder.rows)
+        known = [f"{np.median(speed):.0f}", f"{np.median(waited):.1%}"] if speed and waited else ["–", "–"]
+        rows.append([folder.name, *known, f"{seconds / 60:.1f}"])
+    header = ["experiment", "utterances/s (median)", "waiting for data (median)", "minutes of training"]
+    return f"<h2>Learning curves</h2>\n{picture}\n{page.table(header, rows)}"
+
+
+def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings], progress: Callable) -> str:
+    """A list's EER by condition, and its DET curves."""
+    errors = {}
+    for folder in folders:
+        embeddings = found[folder.name]
+        errors[folder.name] = by_condition(embeddings, conditions(embeddings, *folder.known()), progress)
+    chart = page.picture(
+        charts.conditions_chart(errors, f"{name}: pooled EER by condition"), f"{name}: EER by condition"
+    )
+    curves, partial = {}, False
+    for run, embeddings in found.items():
+        curve = det_curve(embeddings)
+        partial = partial or len(embeddings) > MOST_FOR_DET
+        curves |= {run: curve} if curve else {}
+    det = page.picture(charts.det_curves(curves, f"{name}: DET"), f"{name}: DET curves") if curves else ""
+    note = f" DET curves are drawn from {MOST_FOR_DET} utterances, drawn at random." if partial else ""
+    said = (
+        "Trials of a condition are the pairs within it. The interval says how far the pooled EER would move with other "
+        "systems of the same kind (jackknife over systems, 95 %)." + note
+    )
+    header = ["experiment", "condition", "utterances", "systems", "EER %", "95 % interval", "macro EER %"]
+    rows = [[run, *row_of(error)] for run, of in errors.items() for error in of]
+    return (
+        f"<h2>Tracing: {escape(name)}</h2>\n<div class='side'><div>{chart}</div><div>{det}</div></div>\n"
+        f"{page.table(header, rows, texts=2)}\n<p class='soft'>{said}</p>"
+    )
+
+
+def row_of(error: ConditionError) -> list[str]:
+    """A condition's cells."""
+    interval = "–" if error.interval is None else f"{percent(error.interval[0])} to {percent(error.interval[1])}"
+    return [
+        error.name,
+        str(error.utterances),
+        str(error.systems),
+        percent(error.eer),
+        interval,
+        percent(error.macro_eer),
+    ]
+
+
+def det_curve(embeddings: Embeddings) -> Curve | None:
+    """The curve of all pairs of at most MOST_FOR_DET utterances; None where there are not both kinds of trials."""
+    if len(embeddings) > MOST_FOR_DET:
+        embeddings = embeddings.take(np.random.default_rng(0).permutation(len(embeddings))[:MOST_FOR_DET])
+    labels, unit = embeddings.labels(), embeddings.unit()
+    first, second = np.triu_indices(len(labels), 1)
+    try:
+        return curve_of((unit @ unit.T)[first, second], (labels[first] == labels[second]).astype(int))
+    except ScoringError:
+        return None
+
+
+def probes(name: str, found: dict[str, Embeddings], seed: int) -> str:
+    """The linear probe of each experiment: accuracy over five splits, confusion matrix, most confused pairs."""
+    settings, parts = probing.ProbeSettings(seed=seed, repeats=5), []
+    for run, embeddings in found.items():
+        try:
+            result = probing.probe(embeddings, settings)
+        except DataError as error:
+            parts.append(f"<h3>{escape(run)}</h3>\n<p>No probe: {escape(str(error))}</p>")
+            continue
+        said = probing.summary(result, settings)
+        title = (
+            f"accuracy {said['accuracy_mean']:.1%} ± {said['accuracy_std']:.1%}, macro F1 {said['macro_f1_mean']:.1%}"
+        )
+        png = matrix_picture.confusions(result.confusion, result.systems, f"{run}: {title}")
+        pairs = "".join(f"<li>{escape(pair)}</li>" for pair in said["most_confused"][:5])
+        picture = page.picture(png, f"confusions of {run}")
+        parts.append(f"<h3>{escape(run)}: {title}</h3>\n<div class='probe'>{picture}<ul>{pairs}</ul></div>")
+    said = (
+        f"One linear layer on the embeddings of {escape(name)}: {settings.epochs} epochs of SGD at {settings.lr:g}, "
+        f"batches of {settings.batch_size} (assumed), every system undersampled to the smallest, "
+        f"{settings.repeats} splits 80/20."
+    )
+    return f"<h2>Linear probe</h2>\n<p class='soft'>{said}</p>\n" + "\n".join(parts)
+
+
+def maps(name: str, found: dict[str, Embeddings], asked: Asked) -> str:
+    """An interactive map of each experiment's embeddings."""
+    parts = []
+    for n, (run, embeddings) in enumerate(found.items()):
+        places = projection.project(embeddings, asked.method, asked.seed)
+        parts.append(f"<h3>{escape(run)}</h3>\n{page.scatter(places, embeddings, f'points{n}')}")
+    return f"<h2>{projection.NAMES[asked.method]} of {escape(name)}</h2>\n" + "\n".join(parts)

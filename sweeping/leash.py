@@ -1,0 +1,21 @@
+"""Run a command that ends when its parent does, however that ends. Run: python -m sweeping.leash COMMAND WORD..."""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # prctl(2), Linux
+
+
+def main(words: list[str], parent: int) -> None:
+    """Become the command. When the parent dies, even by SIGKILL, the kernel sends SIGTERM: the trainer saves."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the line above
+            sys.exit(128 + signal.SIGTERM)
+    os.execv(words[0], words)
+
+
+if __name__ == "__main__":
+    main(sys.argv[2:], int(sys.argv[1]))

@@ -1,0 +1,14 @@
+"""A real headless browser, where there is one, to open pages with."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def rendered(path: Path, profile: Path) -> str:
+    """The document as the browser has it after its scripts ran."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    command = [BROWSER, *flags, "--virtual-time-budget=3000", "--dump-dom", path.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout
