@@ -11,6 +11,7 @@ import torch
 from audio import AudioFiles, DataError, cut
 from cache import CachedAudio, open_cache
 from config import Config
+from distributed import own_part, rank, world
 from filters import AudioFilters
 from lists import UtteranceList, named, read_list
 from parallel import in_order
@@ -86,7 +87,7 @@ class RandomSampler:
 
     def __init__(self, labels: np.ndarray, batch_size: int):
         self.total = len(labels)
-        self.batch_size = min(batch_size, self.total)
+        self.batch_size, self.per_system = min(batch_size, self.total), 1
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -199,7 +200,7 @@ class TrainLoader:
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
-        plan = self.sampler.plan(self.seed, epoch)[first:]
+        plan = [own_part(rows, self.sampler.per_system) for rows in self.sampler.plan(self.seed, epoch)[first:]]
         starts = crop_starts(self.lengths, self.length, self.seed, epoch)
         batches = in_order(lambda rows: self.read(rows, starts), plan, self.threads, ahead=2)
         began = time.perf_counter()
@@ -255,8 +256,8 @@ class EvalLoader:
         return found
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Rows (B,) and their crops (B, count, T), count 1 for whole utterances."""
-        yield from in_order(self.read, self.batches(), self.threads, ahead=2)
+        """Rows (B,) and their crops (B, count, T), count 1 for whole utterances. Processes share the batches."""
+        yield from in_order(self.read, self.batches()[rank() :: world()], self.threads, ahead=2)
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
         crops = [eval_crops(self.audio.read(row), self.frames, self.count) for row in rows.tolist()]

@@ -18,6 +18,7 @@ import plugins
 from config import Config
 from DatasetLoader import Batch, EvalLoader, TrainLoader
 from devices import autocast, half_precision, seed_all
+from distributed import average_gradients, gathered, rank, same_buffers, share_rows, with_sync_batch_norm, world
 from optim import build_optimizer, schedule, set_lr
 from progress import NotFinite, Progress
 from utils import AncestorTorch
@@ -34,21 +35,35 @@ def build(entry, given: dict, options: dict, everything: dict) -> nn.Module:
 
 
 class SpeakerNet(nn.Module):
-    """Encoder and loss, found by name. `nClasses` is the number of train systems."""
+    """Encoder and loss, found by name.
 
-    def __init__(self, config: Config, nClasses: int):
+    Parameters
+    ----------
+    config : Config
+    nClasses : int
+        Number of train systems.
+    weights_follow : bool
+        A checkpoint will fill the encoder: what it would fetch to start from (its `weights_follow`) is not needed.
+    """
+
+    def __init__(self, config: Config, nClasses: int, weights_follow: bool = False):
         super().__init__()
         given, everything = {"nOut": config.nOut, "nClasses": nClasses}, config.flat()
         loss = plugins.load("loss", config.trainfunc)
-        self.encoder = build(plugins.load("models", config.model), given, config.model_options, everything)
+        model = plugins.load("models", config.model)
+        known = getattr(model, "weights_follow", {}) if weights_follow else {}
+        self.encoder = build(model, given, config.model_options | known, everything)
         self.loss = build(loss, given, config.loss_options, everything)
         self.per_system = config.nPerSpeaker if config.sampler == "balanced" else 1
         self.ancestral = plugins.takes_any_keyword(loss)  # written for voxceleb_trainer, and for its torch
         self.takes_groups = not self.ancestral or plugins.utterances_needed(loss) > 1
 
     def forward(self, waveforms: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Waveforms (B, T) and labels (B,), group-major, to the loss and the accuracy in percent, both scalars."""
-        x = self.encoder(waveforms)
+        """Waveforms (B, T) and labels (B,), group-major, to the loss and the accuracy in percent, both scalars.
+
+        Where several processes train together, B is this one's part, and the loss is that of the whole batch.
+        """
+        x, labels = gathered(self.encoder(waveforms)), gathered(labels)
         if self.takes_groups and self.per_system > 1:
             x, labels = x.unflatten(0, (-1, self.per_system)), labels[:: self.per_system]
         if not self.ancestral:
@@ -73,11 +88,17 @@ class ModelTrainer:
     def __init__(self, net: SpeakerNet, config: Config, device: torch.device, loader: TrainLoader | None = None):
         self.net = net.to(device=device, memory_format=torch.channels_last)  # what convolutions are fastest in
         self.config, self.device, self.loader = config, device, loader
+        self.wants_to_stop = lambda: False
+        self.stop = False  # what all processes have agreed on, after every step
+        if config.sync_bn:
+            with_sync_batch_norm(net, device)
         if loader is None:
             return
         self.half = half_precision(device) if config.mixedprec else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
-        self.optimizer = build_optimizer(config, parameter_groups(net))
+        groups = parameter_groups(net)
+        self.parameters = [p for group in groups for p in group["params"]]
+        self.optimizer = build_optimizer(config, groups)
         self.lr = schedule(config, len(loader))
 
     def train_network(self, progress: Progress, after_batch: Callable[[], None] = lambda: None) -> None:
@@ -91,15 +112,25 @@ class ModelTrainer:
             self.net.encoder.on_epoch(epoch)
         batches = loader.epoch(epoch, progress.batch)
         first, total = progress.batch, len(loader)
-        bar = tqdm(batches, f"epoch {epoch + 1}", total, initial=first, unit="batch", leave=False, disable=None)
+        bar = tqdm(
+            batches,
+            f"epoch {epoch + 1}",
+            total,
+            initial=first,
+            unit="batch",
+            leave=False,
+            disable=True if rank() else None,
+        )
         began = time.perf_counter()
         for batch in bar:
-            seed_all(self.config.seed, epoch, progress.batch)
+            seed_all(self.config.seed, epoch, progress.batch, rank())
             lr = self.lr(epoch * total + progress.batch)
             try:
                 with self.statistics_kept():
                     loss, accuracy = self.step(batch, lr)
-                progress.add(loss, accuracy, lr, len(batch.labels), time.perf_counter() - began, loader.waited)
+                progress.add(
+                    loss, accuracy, lr, world() * len(batch.labels), time.perf_counter() - began, loader.waited
+                )
             except NotFinite as error:
                 if progress.left_out >= self.config.skip_not_finite:
                     raise
@@ -122,8 +153,9 @@ class ModelTrainer:
         if not loss.isfinite():
             raise NotFinite(f"the loss is {loss.item()}", batch)
         self.scaler.scale(loss).backward()
+        self.stop = average_gradients(self.parameters, self.wants_to_stop())
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.grad_clip or math.inf)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip or math.inf)
         if not norm.isfinite() and not self.scaler.is_enabled():  # the scaler of float16 skips such a step by itself
             raise NotFinite(f"the gradient's norm is {norm.item()}", batch)
         self.scaler.step(self.optimizer)
@@ -145,14 +177,16 @@ class ModelTrainer:
     def embed(self, loader: EvalLoader) -> np.ndarray:
         """(N, D) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
         self.net.eval()
-        embeddings = np.empty((len(loader.lengths), self.config.nOut), np.float32)
-        with tqdm(None, "embedding", len(embeddings), unit="utt", leave=False, disable=None) as bar:
+        same_buffers(self.net)
+        embeddings = np.zeros((len(loader.lengths), self.config.nOut), np.float32)
+        silent = True if rank() else None
+        with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
             for rows, crops in loader:
                 x = self.net.encoder(crops.flatten(0, 1).to(self.device)).float().unflatten(0, crops.shape[:2])
                 x = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
                 embeddings[rows] = x.cpu().numpy()
                 bar.update(len(rows))
-        return embeddings
+        return share_rows(embeddings)
 
     def saveParameters(self, path, progress: Progress, about: dict) -> None:
         """A checkpoint with all that training needs to go on exactly; `about` says what it was trained on."""

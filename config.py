@@ -113,6 +113,9 @@ class Config:
         0.95, "optimisation", "factor on lr every test_interval epochs (steplr)", above=0, maximum=1
     )
     weight_decay: float = option(0.0, "optimisation", "weight decay", minimum=0)
+    sync_bn: bool = option(
+        False, "optimisation", "torchrun: batch normalisation over the whole batch, not each process's"
+    )
     grad_clip: float = option(0.0, "optimisation", "largest norm of the gradient (0: not clipped)", minimum=0)
 
     save_interval: float = option(

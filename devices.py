@@ -1,6 +1,7 @@
 """Which device computes, in which precision, from which seed."""
 
 import logging
+import os
 import random
 from contextlib import nullcontext
 
@@ -21,7 +22,7 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(
             f"--device {name}: this machine's torch finds none; there is {', '.join(k for k in there if there[k])}"
         )
-    return torch.device(name)
+    return torch.device(name, int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:

@@ -11,6 +11,7 @@ import scoring
 from config import Config
 from DatasetLoader import Dataset, EvalLoader, open_list
 from devices import find_device
+from distributed import agreed, rank
 from experiment import Experiment
 from files import write_text, written_whole
 from SpeakerNet import ModelTrainer, SpeakerNet
@@ -30,7 +31,9 @@ def evaluate(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray | None
     table, config = data.table, trainer.config
     embeddings = embed(trainer, data) if embeddings is None else embeddings
     costs = [(config.dcf_p_target, config.dcf_c_miss, config.dcf_c_fa)]
-    return scoring.evaluate(embeddings, table.systems, names=table.paths, costs=costs, progress=True)
+    if rank():
+        return agreed(None)
+    return agreed(scoring.evaluate(embeddings, table.systems, names=table.paths, costs=costs, progress=True))
 
 
 def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> None:
@@ -52,6 +55,8 @@ def score_and_tell(trainer: ModelTrainer, data: Dataset, name: str, experiment: 
     embeddings = embed(trainer, data)
     results = {"list": data.table.source, "checkpoint": str(checkpoint)} | evaluate(trainer, data, embeddings)
     results |= {"audio": how_read(trainer.config), "skipped": data.skipped}
+    if rank():
+        return results
     path = experiment.results / f"eval_{name}.json"
     write_text(path, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     log.info("%s", summary(results))
@@ -63,7 +68,8 @@ def score_and_tell(trainer: ModelTrainer, data: Dataset, name: str, experiment: 
 def score_lists(config: Config) -> None:
     """--eval: score the test lists with --initial_model, which says which systems and languages training has seen."""
     state = checkpoints.read(config.initial_model)
-    trainer = ModelTrainer(SpeakerNet(config, len(state.get("classes", [0, 0]))), config, find_device(config.device))
+    net = SpeakerNet(config, len(state.get("classes", [0, 0])), weights_follow=True)
+    trainer = ModelTrainer(net, config, find_device(config.device))
     trainer.loadParameters(config.initial_model)
     experiment = Experiment(config.save_path)
     for name, path in zip(result_names(config.test_list), config.test_list, strict=True):

@@ -36,7 +36,7 @@ class Experiment:
         except OSError as error:
             raise ConfigError(f"--save_path {save_path} cannot be written: {error.strerror}") from None
         write_text(self.results / ".writable", "")
-        (self.results / ".writable").unlink()
+        (self.results / ".writable").unlink(missing_ok=True)
 
     @property
     def last(self) -> Path:

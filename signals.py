@@ -14,10 +14,7 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """While entered, SIGINT and SIGTERM raise `Stopped`: at once, or inside `deferred()` when `check()` is next called.
-
-    A second signal never waits.
-    """
+    """While entered, SIGINT and SIGTERM raise `Stopped` at once; inside `deferred()` the first is only noted."""
 
     def __init__(self):
         self.pending: int | None = None
@@ -38,14 +35,9 @@ class StopSignals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """A stretch in which only `check` raises."""
+        """A stretch in which signals are only noted, in `pending`."""
         self.waits = True
         try:
             yield
         finally:
             self.waits = False
-        self.check()
-
-    def check(self) -> None:
-        if self.pending is not None:
-            raise Stopped(self.pending)

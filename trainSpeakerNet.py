@@ -1,15 +1,19 @@
 """Train a source-tracing network, or score one.
 
-Run: python trainSpeakerNet.py --config configs/demo.yaml, with --eval --initial_model M to score checkpoint M.
+Run: python trainSpeakerNet.py --config configs/demo.yaml, with --eval --initial_model M to score checkpoint M, and on
+several GPUs or machines: torchrun --nproc_per_node N trainSpeakerNet.py --config ...
 """
 
 import logging
 import sys
+from contextlib import nullcontext
 
 from tqdm import tqdm
 
 from checkpoints import recorded_config
 from config import Config, resolve
+from devices import find_device
+from distributed import rank, together
 from evaluation import score_lists
 from experiment import Experiment, logged_to
 from plugins import ConfigError
@@ -29,11 +33,10 @@ class Console(logging.Handler):
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0 when what was asked was done, 2 on a user's mistake, 128 + signal when stopped."""
-    console = Console()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[console], force=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[Console()], force=True)
     try:
         config = resolve(argv, recorded=recorded_config)
-        with logged_to(Experiment(config.save_path).results / "scores.txt"):
+        with together(find_device(config.device)):
             return run(config)
     except ConfigError as mistake:
         log.error("error: %s", mistake)
@@ -41,15 +44,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(config: Config) -> int:
-    """Train or score; what ends it early goes to the log, and its exit status is returned."""
-    try:
-        score_lists(config) if config.eval else train(config)
-    except (ConfigError, ScoringError) as mistake:
-        log.error("error: %s", mistake)
-        return 2
-    except Stopped as stop:
-        log.warning("%s; the same command goes on from here", stop)
-        return stop.status
+    """Train or score; what is said goes to the log too, and process 0 alone says it."""
+    if rank():
+        logging.getLogger().setLevel(logging.ERROR)
+    with logged_to(Experiment(config.save_path).results / "scores.txt") if rank() == 0 else nullcontext():
+        try:
+            score_lists(config) if config.eval else train(config)
+        except (ConfigError, ScoringError) as mistake:
+            log.error("error: %s", mistake)
+            return 2
+        except Stopped as stop:
+            log.warning("%s; the same command goes on from here", stop)
+            return stop.status
     return 0
 
 

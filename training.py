@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+import signal
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
@@ -16,6 +17,7 @@ from audio import DataError
 from config import Config
 from DatasetLoader import BalancedSampler, Dataset, RandomSampler, TrainLoader, crop_samples, open_list
 from devices import find_device, seed_all
+from distributed import agreed, rank, wait_for_all, world
 from experiment import Experiment
 from files import written_as
 from lists import named
@@ -45,6 +47,13 @@ def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
     return opened[0], opened[1], opened[2:]
 
 
+def make_sampler(config: Config, labels: np.ndarray, classes: list[str]) -> RandomSampler | BalancedSampler:
+    """The sampler by name."""
+    if config.sampler == "balanced":
+        return BalancedSampler(labels, config.batch_size, config.nPerSpeaker, classes)
+    return RandomSampler(labels, config.batch_size)
+
+
 def make_loader(config: Config, data: Dataset) -> TrainLoader:
     """The batches of the train list. Raises ConfigError where list and options do not go together."""
     classes = data.table.classes()
@@ -55,10 +64,7 @@ def make_loader(config: Config, data: Dataset) -> TrainLoader:
             f"--nClasses {config.nClasses}, but {data.table.source} has {len(classes)} systems: leave it out"
         )
     labels = data.table.labels(classes)
-    if config.sampler == "balanced":
-        sampler = BalancedSampler(labels, config.batch_size, config.nPerSpeaker, classes)
-    else:
-        sampler = RandomSampler(labels, config.batch_size)
+    sampler = make_sampler(config, labels, classes)
     length = crop_samples(config.max_frames)
     return TrainLoader(data.audio, data.lengths, labels, sampler, length, config.seed, config.nDataLoaderThread)
 
@@ -83,13 +89,20 @@ class Run:
             "languages": sorted(set(self.train.table.languages) - {""}),
             "data": digest(self.train),
         }
+        if config.restart and rank() == 0:
+            experiment.clear()
+        wait_for_all()
+        self.found = newest_sound(experiment)
         seed_all(config.seed)
-        self.trainer = ModelTrainer(SpeakerNet(config, len(self.classes)), config, device, loader)
+        net = SpeakerNet(config, len(self.classes), weights_follow=bool(self.found or config.initial_model))
+        self.trainer = ModelTrainer(net, config, device, loader)
+        self.trainer.wants_to_stop = lambda: signals.pending is not None
         self.progress = self.start()
         self.saved = time.monotonic()
-        self.experiment.describe(config, device)
-        self.experiment.write_metrics(self.progress.history)
-        self.board = SummaryWriter(str(self.experiment.path / "tensorboard"), purge_step=self.progress.epoch + 1)
+        if rank() == 0:
+            experiment.describe(config, device)
+            experiment.write_metrics(self.progress.history)
+            self.board = SummaryWriter(str(experiment.path / "tensorboard"), purge_step=self.progress.epoch + 1)
 
     def start(self) -> Progress:
         """Resume where a sound checkpoint is, else begin, with --initial_model's weights if it is given."""
@@ -97,11 +110,8 @@ class Run:
         size = sum(p.numel() for p in self.trainer.net.encoder.parameters())
         log.info("%s, %s parameters, on %s", config.model, f"{size:,}", self.trainer.device)
         log.info("%s: %d utterances of %d systems", config.train_list, len(self.train.table), len(self.classes))
-        if config.restart:
-            self.experiment.clear()
-        found = newest_sound(self.experiment)
-        if found:
-            path, state = found
+        if self.found:
+            path, state = self.found
             check_same_run(state, config, self.about["data"], path)
             progress = self.trainer.restore(state, path)
             log.info("resuming from %s at epoch %d, batch %d", path, progress.epoch + 1, progress.batch + 1)
@@ -117,6 +127,8 @@ class Run:
             while self.progress.epoch < self.config.max_epoch:
                 with self.signals.deferred():
                     self.trainer.train_network(self.progress, self.after_batch)
+                if world() == 1 and self.signals.pending:
+                    raise Stopped(self.signals.pending)
                 self.finish_epoch()
         except NotFinite as error:
             raise ConfigError(self.explain(error)) from None
@@ -137,7 +149,8 @@ class Run:
     def after_batch(self) -> None:
         if time.monotonic() - self.saved > 60 * self.config.save_interval:
             self.save()
-        self.signals.check()
+        if self.trainer.stop:
+            raise Stopped(self.signals.pending or signal.SIGTERM)
 
     def finish_epoch(self) -> None:
         """Evaluate where it is time to, write the epoch's row, keep checkpoints."""
@@ -174,6 +187,8 @@ class Run:
 
     def tell(self, row: dict, line: str) -> None:
         """The epoch to the log, to metrics.jsonl and to TensorBoard."""
+        if rank():
+            return
         log.info("%s", line)
         self.experiment.write_metrics(self.progress.history)
         for name, value in row.items():
@@ -183,26 +198,31 @@ class Run:
     def save(self) -> None:
         """last.model; the one before it stays as previous.model."""
         experiment = self.experiment
+        self.saved = time.monotonic()
+        if rank():
+            return
         if experiment.last.exists():
             written_as(experiment.last, experiment.previous)
         self.trainer.saveParameters(experiment.last, self.progress, self.about)
-        self.saved = time.monotonic()
 
     def save_evaluated(self, epoch: int, better: bool) -> None:
         """The numbered checkpoint, best.model where it is that, and, when these are there, last.model."""
         experiment, path = self.experiment, self.experiment.numbered(epoch)
+        self.saved = time.monotonic()
+        if rank():
+            return
         self.trainer.saveParameters(path, self.progress, self.about)
         if better:
             written_as(path, experiment.best)
         if experiment.last.exists():
             written_as(experiment.last, experiment.previous)
         written_as(path, experiment.last)
-        self.saved = time.monotonic()
         experiment.prune(self.config.keep)
 
     def finish(self) -> None:
         """Score dev and test lists in full, with the best model by dev EER (the last where there is no dev list)."""
-        chosen = self.experiment.best if self.experiment.best.exists() else self.experiment.last
+        wait_for_all()
+        chosen = agreed(self.experiment.best if self.experiment.best.exists() else self.experiment.last)
         self.trainer.loadParameters(chosen)
         lists = [data for data in (self.dev, *self.tests) if data]
         names = evaluation.result_names([data.table.source for data in lists])
@@ -214,8 +234,8 @@ class Run:
 def train(config: Config) -> None:
     """Train, evaluate and score as the configuration says; go on where an earlier run with this save_path stopped."""
     experiment = Experiment(config.save_path)
-    with experiment.locked(), StopSignals() as signals:
+    with experiment.locked() if rank() == 0 else nullcontext(), StopSignals() as signals:
         run = Run(config, experiment, signals)
-        with closing(run.board):
+        with closing(run.board) if rank() == 0 else nullcontext():
             run.epochs()
             run.finish()

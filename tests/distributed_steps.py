@@ -1,0 +1,71 @@
+"""The first losses of every loss and sampler, as JSON. Run alone or by torchrun; see test_distributed.py."""
+
+import json
+import sys
+
+import numpy as np
+import torch
+from conftest import tone
+
+from audio import AudioFiles
+from config import from_values
+from DatasetLoader import TrainLoader, crop_samples
+from devices import find_device, seed_all
+from distributed import rank, together
+from progress import Progress
+from SpeakerNet import ModelTrainer, SpeakerNet
+from training import make_sampler
+
+SYSTEMS, UTTERANCES = 8, 6
+LABELS = np.repeat(np.arange(SYSTEMS), UTTERANCES)
+RUNS = [(loss, "random", 1) for loss in ("softmax", "amsoftmax", "aamsoftmax")]
+RUNS += [(loss, "balanced", 2) for loss in ("softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto")]
+
+
+class Tones(AudioFiles):
+    """Audio made up on the spot."""
+
+    def read(self, row):
+        return tone(LABELS[row], row, seconds=0.5)
+
+
+def losses(trainfunc: str, sampler: str, per_system: int) -> list[float]:
+    """The losses of an epoch's steps. With SGD: Adam turns the rounding of a gradient near 0 into a step of its own."""
+    values = {"train_list": "-", "trainfunc": trainfunc, "sampler": sampler, "nPerSpeaker": per_system, "nOut": 8}
+    values |= {
+        "batch_size": 8,
+        "max_frames": 40,
+        "warmup_epochs": 0,
+        "lr": 1e-3,
+        "optimizer": "sgd",
+        "sync_bn": True,
+        "device": "cpu",
+    }
+    config = from_values(values)
+    audio = Tones([""] * len(LABELS))
+    lengths = np.full(len(LABELS), 8_000)
+    batches = make_sampler(config, LABELS, [str(i) for i in range(SYSTEMS)])
+    loader = TrainLoader(audio, lengths, LABELS, batches, crop_samples(40), seed=1, threads=1)
+    seed_all(1)
+    trainer = ModelTrainer(SpeakerNet(config, SYSTEMS), config, torch.device("cpu"), loader)
+    seen, progress, before = [], Progress(), 0.0
+
+    def note():
+        nonlocal before
+        seen.append(progress.loss - before)
+        before = progress.loss
+
+    trainer.train_network(progress, note)
+    return seen
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with together(find_device("cpu")):
+        found = {f"{loss} {sampler}": losses(loss, sampler, m) for loss, sampler, m in RUNS}
+        if rank() == 0:
+            sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
