@@ -49,7 +49,8 @@ def build_cache(
     Raises
     ------
     ConfigError
-        No file of the list is below `root`, the folder cannot be written, the disk is full (what is done is kept), or another build of this cache runs.
+        No file of the list is below `root`, the folder cannot be written, the disk is full (what is done is kept), or
+        another build of this cache runs.
     """
     filters = filters or AudioFilters()
     path = cache_path(directory, table)
