@@ -49,7 +49,8 @@ def build_cache(
     Raises
     ------
     ConfigError
-        The folder cannot be written, the disk is full (what is done is kept), or another build of this cache runs.
+        No file of the list is below `root`, the folder cannot be written, the disk is full (what is done is kept), or
+        another build of this cache runs.
     """
     filters = filters or AudioFilters()
     path = cache_path(directory, table)
@@ -58,6 +59,8 @@ def build_cache(
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path.with_name(f".{path.stem}.lock")):
             stamps = list(in_order(stamp, [f"{root}/{name}" for name in names], threads, ahead=64))
+            if all(found == GONE for found in stamps):
+                raise ConfigError(f"no file of {table.source} is below {root}: is --path right? Nothing is written")
             before = finished_before(path, filters)
             if before and unchanged(before, names, stamps, str(root), filters):
                 return summary(path, list(before.entries.values()), decoded=0, resumed=0)

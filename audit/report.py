@@ -3,8 +3,8 @@
 from lists import MOST_NAMED
 
 HEARD = (
-    "Every system weighs the same in these shares. The trainer hears 16 kHz audio: a sampling rate, and a bandwidth"
-    " above 8 kHz, reach it only by what they do below 8 kHz."
+    "Every system weighs the same in these shares; systems with fewer than 10 files are left out. The trainer hears"
+    " 16 kHz audio: a sampling rate, and a bandwidth above 8 kHz, reach it only by what they do below 8 kHz."
 )
 
 

@@ -185,6 +185,14 @@ def test_two_lists_of_one_name_and_an_unwritable_folder_are_refused(made, capsys
     assert "File exists" in capsys.readouterr().err
 
 
+def test_a_wrong_root_does_not_replace_a_good_cache(made, capsys):
+    _, root, out = made
+    before = (out / "train.cache").read_bytes()
+    assert dataprep.main(["cache", str(root / "train.csv"), "--path", str(root / "typo"), "--out", str(out)]) == 2
+    assert "is --path right?" in capsys.readouterr().err
+    assert (out / "train.cache").read_bytes() == before
+
+
 def test_two_builds_at_once_are_refused(made):
     fcntl = pytest.importorskip("fcntl")
     table, root, out = made
