@@ -1,7 +1,10 @@
 """The engine: `SpeakerNet` joins encoder and loss; `ModelTrainer` trains an epoch, embeds a list, keeps checkpoints."""
 
+import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import numpy as np
@@ -18,6 +21,8 @@ from devices import autocast, half_precision, seed_all
 from optim import build_optimizer, schedule, set_lr
 from progress import NotFinite, Progress
 from utils import AncestorTorch
+
+log = logging.getLogger(__name__)
 
 
 def build(entry, given: dict, options: dict, everything: dict) -> nn.Module:
@@ -78,43 +83,63 @@ class ModelTrainer:
     def train_network(self, progress: Progress, after_batch: Callable[[], None] = lambda: None) -> None:
         """The epoch at which `progress` stands, from the batch at which it stands. `after_batch` may save and stop.
 
-        Raises TrainingError where the loss is not finite, before the optimiser steps.
+        Raises NotFinite where loss or gradient is not finite, unless --skip_not_finite leaves the batch out.
         """
         epoch, loader = progress.epoch, self.loader
         self.net.train()
         if hasattr(self.net.encoder, "on_epoch"):
             self.net.encoder.on_epoch(epoch)
         batches = loader.epoch(epoch, progress.batch)
-        bar = tqdm(
-            batches, f"epoch {epoch + 1}", len(loader), initial=progress.batch, unit="batch", leave=False, disable=None
-        )
+        first, total = progress.batch, len(loader)
+        bar = tqdm(batches, f"epoch {epoch + 1}", total, initial=first, unit="batch", leave=False, disable=None)
         began = time.perf_counter()
         for batch in bar:
             seed_all(self.config.seed, epoch, progress.batch)
-            lr = self.lr(epoch * len(loader) + progress.batch)
-            loss, accuracy = self.step(batch, lr, f"epoch {epoch + 1}, batch {progress.batch + 1} of {len(loader)}")
-            now = time.perf_counter()
-            progress.add(loss, accuracy, lr, len(batch.labels), now - began, loader.waited)
-            began = now
+            lr = self.lr(epoch * total + progress.batch)
+            try:
+                with self.statistics_kept():
+                    loss, accuracy = self.step(batch, lr)
+                progress.add(loss, accuracy, lr, len(batch.labels), time.perf_counter() - began, loader.waited)
+            except NotFinite as error:
+                if progress.left_out >= self.config.skip_not_finite:
+                    raise
+                log.warning("epoch %d, batch %d: %s; left out", epoch + 1, progress.batch + 1, error)
+                progress.leave_out()
+            began = time.perf_counter()
             bar.set_postfix_str(progress.line(), refresh=False)
             after_batch()
 
-    def step(self, batch: Batch, lr: float, place: str) -> tuple[float, float]:
-        """One optimiser step at rate `lr`; returns the loss and the accuracy in percent."""
+    def step(self, batch: Batch, lr: float) -> tuple[float, float]:
+        """One optimiser step at rate `lr`; returns the loss and the accuracy in percent.
+
+        Raises NotFinite where the loss or the gradient is not finite, before the optimiser steps.
+        """
         waveforms, labels = (t.to(self.device, non_blocking=True) for t in (batch.waveforms, batch.labels))
         set_lr(self.optimizer, lr)
         self.optimizer.zero_grad()
         with autocast(self.device, self.half):
             loss, accuracy = self.net(waveforms, labels)
         if not loss.isfinite():
-            raise NotFinite(f"{place}: the loss is {loss.item()}", batch.rows)
+            raise NotFinite(f"the loss is {loss.item()}", batch)
         self.scaler.scale(loss).backward()
-        if self.config.grad_clip:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.config.grad_clip)
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.grad_clip or math.inf)
+        if not norm.isfinite() and not self.scaler.is_enabled():  # the scaler of float16 skips such a step by itself
+            raise NotFinite(f"the gradient's norm is {norm.item()}", batch)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.item(), accuracy.item()
+
+    @contextmanager
+    def statistics_kept(self) -> Iterator[None]:
+        """Take back what a batch that is left out has done to running statistics: a NaN would stay in them."""
+        before = [b.clone() for b in self.net.buffers()] if self.config.skip_not_finite else []
+        try:
+            yield
+        except NotFinite:
+            for buffer, value in zip(self.net.buffers(), before, strict=False):
+                buffer.copy_(value)
+            raise
 
     @torch.inference_mode()
     def embed(self, loader: EvalLoader) -> np.ndarray:
@@ -129,8 +154,8 @@ class ModelTrainer:
                 bar.update(len(rows))
         return embeddings
 
-    def saveParameters(self, path, progress: Progress, classes: list[str], languages: list[str]) -> None:
-        """A checkpoint with all that scoring needs and all that training needs to go on exactly."""
+    def saveParameters(self, path, progress: Progress, about: dict) -> None:
+        """A checkpoint with all that training needs to go on exactly; `about` says what it was trained on."""
         state = {
             "encoder": self.net.encoder.state_dict(),
             "loss": self.net.loss.state_dict(),
@@ -138,10 +163,8 @@ class ModelTrainer:
             "scaler": self.scaler.state_dict(),
             "progress": asdict(progress),
             "config": self.config.flat(),
-            "classes": classes,
-            "languages": languages,
         }
-        checkpoints.write(path, state)
+        checkpoints.write(path, state | about)
 
     def loadParameters(self, path) -> None:
         """The encoder's weights from a checkpoint, ours or the ancestor's. Raises ConfigError where they do not fit."""
@@ -149,9 +172,8 @@ class ModelTrainer:
         convert = getattr(self.net.encoder, "convert_state_dict", lambda state: state)
         checkpoints.load_weights(self.net.encoder, convert(weights), path)
 
-    def restore(self, path) -> Progress:
+    def restore(self, state: dict, path) -> Progress:
         """Go on from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
-        state = checkpoints.read(path)
         checkpoints.load_weights(self.net.encoder, state["encoder"], path)
         checkpoints.load_weights(self.net.loss, state["loss"], path)
         self.optimizer.load_state_dict(state["optimizer"])

@@ -23,11 +23,6 @@ from lists import UtteranceList
 from parallel import in_order
 from plugins import ConfigError
 
-try:
-    import fcntl
-except ImportError:  # Windows: two builds of one cache at once are not noticed there
-    fcntl = None
-
 log = logging.getLogger(__name__)
 FLUSH_SECONDS = 2.0  # between two steps of the journal: the most work that a kill can cost
 
@@ -74,6 +69,10 @@ def build_cache(
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """Hold a lock that the system lets go of when the process dies. Raises ConfigError where another holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two builds of one cache at once are not noticed there
+        fcntl = None
     with lock.open("w") as file:
         if fcntl:
             try:

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 
 import torch
@@ -16,13 +17,17 @@ FORMAT = 1
 
 def write(path: str | Path, state: dict) -> None:
     """A checkpoint: tensors, numbers, text, lists and dicts only, so that reading it back runs no code."""
-    with written_whole(path) as temporary:
-        torch.save({"format": FORMAT, **state}, temporary)
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save({"format": FORMAT, **state}, file)
+        except RuntimeError as error:
+            raise (error.__context__ or error) from None  # the full disk's OSError, which torch hides behind its own
 
 
 def read(path: str | Path) -> dict:
     """What a checkpoint file holds, on the CPU. Raises ConfigError where it is missing, damaged, or would run code."""
     try:
+        check_sums(path)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # it is refused below, which says more
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -31,11 +36,20 @@ def read(path: str | Path) -> dict:
     except pickle.UnpicklingError as error:
         what = " ".join(str(error).split())[:200]
         raise ConfigError(f"{path}: refused, it holds more than weights and plain data ({what})") from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path}: not a checkpoint, or damaged ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(state, dict):
         raise ConfigError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
     return state
+
+
+def check_sums(path: str | Path) -> None:
+    """Raises ValueError where a byte has changed: a checkpoint is a zip file, whose records have checksums (CRC-32)."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} is wrong")
 
 
 def recorded_config(path: str) -> dict:

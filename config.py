@@ -18,6 +18,29 @@ from plugins import ConfigError, Option, suggestion
 
 log = logging.getLogger(__name__)
 
+# What may change when a run is resumed: nothing of it changes what is learned.
+FREE_TO_CHANGE = {
+    "save_path",
+    "restart",
+    "device",
+    "nDataLoaderThread",
+    "audio_memory",
+    "cache",
+    "save_interval",
+    "keep",
+}
+FREE_TO_CHANGE |= {
+    "train_path",
+    "dev_list",
+    "dev_path",
+    "test_list",
+    "test_path",
+    "save_embeddings",
+    "initial_model",
+    "eval",
+}
+FREE_TO_CHANGE |= {"dcf_p_target", "dcf_c_miss", "dcf_c_fa", "allow_outside", "skip_not_finite"}
+
 # What --eval does not take from a checkpoint: where and with what it was trained is nobody else's business.
 HERE_AND_NOW = ("eval", "save_path", "initial_model", "device", "save_embeddings", "nDataLoaderThread", "audio_memory")
 
@@ -35,6 +58,7 @@ class Config:
 
     eval: bool = option(False, "run", "score --initial_model on --test_list and train nothing")
     save_path: str = option("exps/exp1", "run", "the experiment's folder: configuration, checkpoints, logs, results")
+    restart: bool = option(False, "run", "begin anew where save_path holds a run; its checkpoints are removed")
     seed: int = option(10, "run", "seed of weights, batches and crops", minimum=0)
     device: str = option("auto", "run", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
     mixedprec: bool = option(
@@ -93,6 +117,12 @@ class Config:
 
     save_interval: float = option(
         10.0, "evaluation", "minutes between saves of last.model: the most that a kill can cost", minimum=0
+    )
+    keep: int = option(
+        5, "evaluation", "numbered checkpoints to keep, the newest (best and last always stay)", minimum=0
+    )
+    skip_not_finite: int = option(
+        0, "optimisation", "batches with a loss or gradient that is not finite to leave out before stopping", minimum=0
     )
     test_interval: int = option(
         25, "evaluation", "epochs between evaluations; each keeps a numbered checkpoint", minimum=1

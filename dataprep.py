@@ -16,6 +16,8 @@ from audit.findings import audit as audit_lists
 from audit.findings import files_csv, measure_all
 from audit.report import markdown
 from cache_building import build_cache
+from download.addresses import DEFAULT, read_addresses
+from download.everything import download as download_everything
 from files import write_text
 from filters import AudioFilters
 from formats import mlaad_protocol, rows
@@ -28,12 +30,12 @@ from plugins import ConfigError
 WRONG, FAILED = 1, 2  # exit statuses: training would fail with this data; what was asked could not be done
 
 
-def write_lists(tables: dict[str, UtteranceList], out: Path) -> None:
-    """Write each table to OUT/name.csv and print what it holds."""
+def write_lists(tables: dict[str, UtteranceList], out: Path, official: bool = False) -> None:
+    """Write each table to OUT/name.csv and print what it holds, compared with MLAADv5 where that is claimed."""
     make_folder(out)
     for name, table in tables.items():
         write_list(table, out / f"{name}.csv")
-    print(describe_counts(tables))
+    print(describe_counts(tables, official))
     for remark in observe(tables):
         print(f"\nnote: {remark}")
     print(f"\nwritten: {', '.join(str(out / f'{name}.csv') for name in tables)}")
@@ -57,7 +59,7 @@ def protocol(options: argparse.Namespace) -> int:
         }
     if "repeats" in options.repair:
         tables = {name: mlaad_protocol.drop_repeats(table) for name, table in tables.items()}
-    write_lists(tables, options.out)
+    write_lists(tables, options.out, official=True)
     return 0
 
 
@@ -133,6 +135,14 @@ def audit(options: argparse.Namespace) -> int:
     return WRONG if findings["training_would_fail"] else 0
 
 
+def download(options: argparse.Namespace) -> int:
+    addresses = read_addresses(options.addresses)
+    print(f"licence: {addresses.licence}", flush=True)
+    for line in download_everything(addresses, options.out, unpacking=not options.keep_packed):
+        print(line)
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -175,6 +185,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--lowpass", type=float, default=0.0, metavar="HZ", help="remove what is above (0: nothing)")
     made.add_argument("--trim_silence", action="store_true", help="remove silence before and after the speech")
     made.add_argument("--loudness_norm", action="store_true", help="bring every file to -23 LUFS")
+
+    made = command("download", download, "the organisers' archive and protocol: fetched, resumed, checked, unpacked")
+    made.add_argument("--out", type=Path, required=True, help="folder for the downloads and the unpacked data")
+    made.add_argument(
+        "--addresses", type=Path, default=DEFAULT, help="your own table of addresses (default: %(default)s)"
+    )
+    made.add_argument("--keep_packed", action="store_true", help="fetch and check only")
     return top
 
 

@@ -1,11 +1,16 @@
 """An experiment is a folder: config.yaml, environment.json, model/, result/ (log, metrics, scores), tensorboard/."""
 
+import fcntl
 import hashlib
 import json
 import logging
+import os
 import platform
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +43,44 @@ class Experiment:
         return self.models / "last.model"
 
     @property
+    def previous(self) -> Path:
+        return self.models / "previous.model"
+
+    @property
     def best(self) -> Path:
         return self.models / "best.model"
 
     def numbered(self, epoch: int) -> Path:
         return self.models / f"model{epoch:09d}.model"
+
+    def resumable(self) -> list[Path]:
+        """The checkpoints that a run can go on from, the best choice first."""
+        numbered = sorted(self.models.glob("model[0-9]*.model"), reverse=True)
+        return [path for path in (self.last, self.previous, *numbered) if path.exists()]
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest `keep` numbered checkpoints."""
+        for path in sorted(self.models.glob("model[0-9]*.model"))[: -keep or None]:
+            path.unlink()
+
+    def clear(self) -> None:
+        """Remove what an earlier run would be resumed from."""
+        for path in self.models.glob("*.model"):
+            path.unlink()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the folder's only writer. Raises ConfigError that names the other; one that died holds nothing."""
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ConfigError(f"--save_path {self.path}: in use by {file.read().strip() or 'another'}") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
 
     def describe(self, config: Config, device: torch.device) -> None:
         """Write config.yaml and environment.json."""
@@ -55,12 +93,17 @@ class Experiment:
         write_text(self.results / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def log_to(path: Path) -> logging.Handler:
-    """Append what is logged to a plain text file."""
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Append what is logged meanwhile to a plain text file."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.getLogger().addHandler(handler)
-    return handler
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def environment(device: torch.device, lists: list[str]) -> dict:

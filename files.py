@@ -1,6 +1,7 @@
 """Files written whole: whoever reads one finds the old content or the new, never half of it."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,16 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def written_as(source: Path, path: Path) -> None:
+    """Let `path` be what `source` is now: a hard link, which costs nothing, or a copy where there are none."""
+    with written_whole(path) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -2,28 +2,28 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from plugins import ConfigError
 
 
 class NotFinite(ConfigError):
-    """The loss became NaN or infinite. `rows` are the batch's rows in the train list."""
+    """Loss or gradient became NaN or infinite, in this batch."""
 
-    def __init__(self, message: str, rows: np.ndarray):
+    def __init__(self, message: str, batch: object):
         super().__init__(message)
-        self.rows = rows
+        self.batch = batch
 
 
 @dataclass
 class Progress:
     """Epoch and batch (0-based) that come next, the sums of the epoch in progress, and what finished epochs left.
 
-    `history` holds a row for each finished epoch; `best_eer` is a fraction, None before the first evaluation.
+    `done` counts the epoch's batches that were learned from, `left_out` the run's batches that were not. `history`
+    holds a row for each finished epoch; `best_eer` is a fraction, None before the first evaluation.
     """
 
     epoch: int = 0
     batch: int = 0
+    done: int = 0
     loss: float = 0.0
     accuracy: float = 0.0
     lr: float = 0.0
@@ -33,10 +33,12 @@ class Progress:
     history: list[dict] = field(default_factory=list)
     best_eer: float | None = None
     best_epoch: int = 0
+    left_out: int = 0
 
     def add(self, loss: float, accuracy: float, lr: float, utterances: int, seconds: float, waited: float) -> None:
         """One batch done."""
         self.batch += 1
+        self.done += 1
         self.loss += loss
         self.accuracy += accuracy
         self.lr = lr
@@ -44,28 +46,35 @@ class Progress:
         self.seconds += seconds
         self.waited += waited
 
+    def leave_out(self) -> None:
+        """One batch passed over."""
+        self.batch += 1
+        self.left_out += 1
+
     def row(self) -> dict:
         """The metrics of the epoch in progress: means over its batches; `data_wait` is a fraction of its time."""
         return {
             "epoch": self.epoch + 1,
-            "loss": self.loss / self.batch,
-            "accuracy_percent": self.accuracy / self.batch,
+            "loss": self.loss / max(1, self.done),
+            "accuracy_percent": self.accuracy / max(1, self.done),
             "lr": self.lr,
             "seconds": self.seconds,
-            "utterances_per_s": self.utterances / self.seconds,
-            "data_wait": self.waited / self.seconds,
+            "utterances_per_s": self.utterances / max(1e-9, self.seconds),
+            "data_wait": self.waited / max(1e-9, self.seconds),
+            "batches_left_out": self.left_out,
         }
 
     def line(self) -> str:
         """The same in one line for people."""
+        row = self.row()
         return (
-            f"loss {self.loss / self.batch:.4f}, accuracy {self.accuracy / self.batch:5.2f} %, lr {self.lr:.2e}, "
-            f"{self.utterances / self.seconds:.0f} utt/s, waiting for data {self.waited / self.seconds:.1%}"
+            f"loss {row['loss']:.4f}, accuracy {row['accuracy_percent']:5.2f} %, lr {self.lr:.2e}, "
+            f"{row['utterances_per_s']:.0f} utt/s, waiting for data {row['data_wait']:.1%}"
         )
 
     def finish_epoch(self, row: dict) -> None:
         """Keep the epoch's row and stand at the beginning of the next."""
         self.history.append(row)
         self.epoch += 1
-        self.batch = self.utterances = 0
+        self.batch = self.done = self.utterances = 0
         self.loss = self.accuracy = self.seconds = self.waited = 0.0

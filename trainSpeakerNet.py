@@ -9,13 +9,15 @@ import sys
 from tqdm import tqdm
 
 from checkpoints import recorded_config
-from config import resolve
+from config import Config, resolve
 from evaluation import score_lists
-from experiment import Experiment, log_to
+from experiment import Experiment, logged_to
 from plugins import ConfigError
 from signals import Stopped
 from training import train
 from tuneThreshold import ScoringError
+
+log = logging.getLogger(__name__)
 
 
 class Console(logging.StreamHandler):
@@ -31,13 +33,22 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[console], force=True)
     try:
         config = resolve(argv, recorded=recorded_config)
-        log_to(Experiment(config.save_path).results / "scores.txt")
+        with logged_to(Experiment(config.save_path).results / "scores.txt"):
+            return run(config)
+    except ConfigError as mistake:
+        log.error("error: %s", mistake)
+        return 2
+
+
+def run(config: Config) -> int:
+    """Train or score; what ends it early goes to the log, and its exit status is returned."""
+    try:
         score_lists(config) if config.eval else train(config)
     except (ConfigError, ScoringError) as mistake:
-        logging.getLogger(__name__).error("error: %s", mistake)
+        log.error("error: %s", mistake)
         return 2
     except Stopped as stop:
-        logging.getLogger(__name__).warning("%s; the same command goes on from here", stop)
+        log.warning("%s; the same command goes on from here", stop)
         return stop.status
     return 0
 

@@ -1,19 +1,27 @@
 """A training run, from its lists to its results: open, build or resume, epochs, evaluations, the test lists."""
 
+import hashlib
 import logging
 import time
+from collections.abc import Iterable
+from contextlib import closing
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+import checkpoints
 import evaluation
+import health
+from audio import DataError
 from config import Config
 from DatasetLoader import BalancedSampler, Dataset, RandomSampler, TrainLoader, crop_samples, open_list
 from devices import find_device, seed_all
 from experiment import Experiment
+from files import written_as
 from lists import named
 from plugins import ConfigError
 from progress import NotFinite, Progress
+from resuming import check_same_run, newest_sound
 from signals import Stopped, StopSignals
 from SpeakerNet import ModelTrainer, SpeakerNet
 
@@ -55,33 +63,48 @@ def make_loader(config: Config, data: Dataset) -> TrainLoader:
     return TrainLoader(data.audio, data.lengths, labels, sampler, length, config.seed, config.nDataLoaderThread)
 
 
+def digest(data: Dataset) -> str:
+    """A checksum of what training draws from: paths, systems and lengths."""
+    content = repr((data.table.paths, data.table.systems)).encode() + data.lengths.tobytes()
+    return hashlib.sha256(content).hexdigest()
+
+
 class Run:
     """One training run in its experiment folder."""
 
-    def __init__(self, config: Config, signals: StopSignals):
-        self.config, self.signals = config, signals
-        self.experiment = Experiment(config.save_path)
+    def __init__(self, config: Config, experiment: Experiment, signals: StopSignals):
+        self.config, self.experiment, self.signals = config, experiment, signals
         device = find_device(config.device)
         self.train, self.dev, self.tests = open_lists(config)
         loader = make_loader(config, self.train)
         self.classes = self.train.table.classes()
-        self.languages = sorted(set(self.train.table.languages) - {""})
+        self.about = {
+            "classes": self.classes,
+            "languages": sorted(set(self.train.table.languages) - {""}),
+            "data": digest(self.train),
+        }
         seed_all(config.seed)
         self.trainer = ModelTrainer(SpeakerNet(config, len(self.classes)), config, device, loader)
         self.progress = self.start()
         self.saved = time.monotonic()
         self.experiment.describe(config, device)
+        self.experiment.write_metrics(self.progress.history)
         self.board = SummaryWriter(str(self.experiment.path / "tensorboard"), purge_step=self.progress.epoch + 1)
 
     def start(self) -> Progress:
-        """Resume from last.model where there is one, else begin, with --initial_model's weights if it is given."""
-        config, last = self.config, self.experiment.last
+        """Resume where a sound checkpoint is, else begin, with --initial_model's weights if it is given."""
+        config = self.config
         size = sum(p.numel() for p in self.trainer.net.encoder.parameters())
         log.info("%s, %s parameters, on %s", config.model, f"{size:,}", self.trainer.device)
         log.info("%s: %d utterances of %d systems", config.train_list, len(self.train.table), len(self.classes))
-        if last.exists():
-            progress = self.trainer.restore(last)
-            log.info("resuming from %s at epoch %d, batch %d", last, progress.epoch + 1, progress.batch + 1)
+        if config.restart:
+            self.experiment.clear()
+        found = newest_sound(self.experiment)
+        if found:
+            path, state = found
+            check_same_run(state, config, self.about["data"], path)
+            progress = self.trainer.restore(state, path)
+            log.info("resuming from %s at epoch %d, batch %d", path, progress.epoch + 1, progress.batch + 1)
             return progress
         if config.initial_model:
             self.trainer.loadParameters(config.initial_model)
@@ -96,13 +119,20 @@ class Run:
                     self.trainer.train_network(self.progress, self.after_batch)
                 self.finish_epoch()
         except NotFinite as error:
-            culprits = [self.train.table.place(row) for row in error.rows.tolist()]
-            raise ConfigError(
-                named(f"{error}; lower --lr or set --grad_clip. The batch's utterances", culprits)
-            ) from None
-        except (Stopped, ConfigError):
+            raise ConfigError(self.explain(error)) from None
+        except (Stopped, DataError):
             self.save()
             raise
+
+    def explain(self, error: NotFinite) -> str:
+        """What to say of a batch that gave no finite loss or gradient; it is saved for a look."""
+        batch, path = error.batch, self.experiment.results / "not_finite.pt"
+        rows = batch.rows.tolist()
+        checkpoints.write(path, {"waveforms": batch.waveforms, "labels": batch.labels, "rows": rows})
+        place = f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1} of {len(self.trainer.loader)}"
+        advice = "lower --lr or set --grad_clip; --skip_not_finite n leaves such batches out"
+        found = f"{place}: {error}; {advice}. The batch is in {path}, its utterances are"
+        return named(found, [self.train.table.place(row) for row in rows])
 
     def after_batch(self) -> None:
         if time.monotonic() - self.saved > 60 * self.config.save_interval:
@@ -116,23 +146,30 @@ class Run:
         line = f"epoch {epoch}: {progress.line()}, {row['utterances_used']} of {row['utterances_available']} utterances"
         due = epoch % self.config.test_interval == 0 or epoch == self.config.max_epoch
         if due and self.dev:
-            results = evaluation.evaluate(self.trainer, self.dev)
+            embeddings = evaluation.embed(self.trainer, self.dev)
+            results = evaluation.evaluate(self.trainer, self.dev, embeddings)
             row |= {f"dev_{name}": results[name] for name in ("eer", "macro_eer", "threshold")}
             line += f", dev EER {results['eer']:.2%} (macro {results['macro_eer']:.2%})"
+            self.warn(health.of_embeddings(embeddings, results["eer"]))
         better = "dev_eer" in row and (progress.best_eer is None or row["dev_eer"] < progress.best_eer)
         if better:
             progress.best_eer, progress.best_epoch = row["dev_eer"], epoch
         progress.finish_epoch(row)
         if due:
-            self.save(self.experiment.numbered(epoch))
-            if better:
-                self.save(self.experiment.best)
-            self.save()
+            self.save_evaluated(epoch, better)
         self.tell(row, line)
+        self.warn(health.of_epoch(progress.history, self.config.warmup_epochs))
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        for text in warnings:
+            log.warning("warning: %s", text)
 
     def coverage(self) -> dict:
         """How many distinct utterances the epoch used, of those there are."""
-        plan = self.trainer.loader.sampler.plan(self.config.seed, self.progress.epoch)
+        loader = self.trainer.loader
+        plan = loader.sampler.plan(self.config.seed, self.progress.epoch)
+        if self.progress.epoch == 0:
+            self.warn(health.of_sampling(loader.labels[plan], self.classes))
         return {"utterances_used": int(np.unique(plan).size), "utterances_available": len(self.train.table)}
 
     def tell(self, row: dict, line: str) -> None:
@@ -143,10 +180,25 @@ class Run:
             if name != "epoch":
                 self.board.add_scalar(name, value, row["epoch"])
 
-    def save(self, path=None) -> None:
-        """last.model, or a copy of the state under another name."""
-        self.trainer.saveParameters(path or self.experiment.last, self.progress, self.classes, self.languages)
+    def save(self) -> None:
+        """last.model; the one before it stays as previous.model."""
+        experiment = self.experiment
+        if experiment.last.exists():
+            written_as(experiment.last, experiment.previous)
+        self.trainer.saveParameters(experiment.last, self.progress, self.about)
         self.saved = time.monotonic()
+
+    def save_evaluated(self, epoch: int, better: bool) -> None:
+        """The numbered checkpoint, best.model where it is that, and, when these are there, last.model."""
+        experiment, path = self.experiment, self.experiment.numbered(epoch)
+        self.trainer.saveParameters(path, self.progress, self.about)
+        if better:
+            written_as(path, experiment.best)
+        if experiment.last.exists():
+            written_as(experiment.last, experiment.previous)
+        written_as(path, experiment.last)
+        self.saved = time.monotonic()
+        experiment.prune(self.config.keep)
 
     def finish(self) -> None:
         """Score dev and test lists in full, with the best model by dev EER (the last where there is no dev list)."""
@@ -161,7 +213,9 @@ class Run:
 
 def train(config: Config) -> None:
     """Train, evaluate and score as the configuration says; go on where an earlier run with this save_path stopped."""
-    with StopSignals() as signals:
-        run = Run(config, signals)
-        run.epochs()
-        run.finish()
+    experiment = Experiment(config.save_path)
+    with experiment.locked(), StopSignals() as signals:
+        run = Run(config, experiment, signals)
+        with closing(run.board):
+            run.epochs()
+            run.finish()

@@ -23,13 +23,19 @@ def counts(table: UtteranceList) -> tuple:
     return len(table), len(set(table.systems)), len(set(table.languages) - {""}), known
 
 
-def describe_counts(tables: dict[str, UtteranceList]) -> str:
-    """A table of the counts, and whether each is MLAADv5's official one."""
+def describe_counts(tables: dict[str, UtteranceList], official: bool) -> str:
+    """A table of the counts; with `official`, whether each is MLAADv5's."""
     lines = [f"{'list':8}{'rows':>8}{'systems':>9}{'languages':>11}"]
     for split, table in tables.items():
         rows, systems, languages, by = counts(table)
-        verdict = "as official" if (rows, systems, languages, by) == OFFICIAL.get(split) else official_says(split)
-        lines.append(f"{split:8}{rows:8d}{systems:9d}{languages:11d}   {verdict}")
+        verdict = (
+            ""
+            if not official
+            else "as official"
+            if (rows, systems, languages, by) == OFFICIAL.get(split)
+            else official_says(split)
+        )
+        lines.append(f"{split:8}{rows:8d}{systems:9d}{languages:11d}   {verdict}".rstrip())
         lines += [f"    {condition:36}{n:8d}" for condition, n in zip(CONDITIONS, by or (), strict=False)]
     return "\n".join(lines)
 

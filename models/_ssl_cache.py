@@ -1,7 +1,6 @@
 """Hidden states of a frozen speech model, kept on disk: what it has heard once, it need not hear again."""
 
 import hashlib
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,8 @@ import torch
 from torch import Tensor
 
 from audio import DataError
+from config import ConfigError
+from files import written_whole
 from models._ssl import SSLFrontEnd
 
 
@@ -17,10 +18,15 @@ class HiddenStateCache:
 
     A file's name is a digest of the samples themselves and of the front-end's weights and settings, so that nothing is
     ever mistaken for something else. It pays where the same waveforms come again: fixed crops, whole utterances.
+    Raises ConfigError where the folder cannot be made.
     """
 
     def __init__(self, folder: str, front_end: SSLFrontEnd):
         self.folder, self.front_end = Path(folder), front_end
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--ssl_cache {folder}: {error.strerror}") from None
         self.identity = b""
         front_end.register_load_state_dict_post_hook(lambda *_: self.forget())
 
@@ -39,7 +45,7 @@ class HiddenStateCache:
     def __call__(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Waveforms (B, T), of which the first `lengths` (B,) samples count, to hidden states (B, F, width) float32.
 
-        Rows of fewer frames end in zeros. Raises DataError where the folder cannot be written.
+        Rows of fewer frames end in zeros.
         """
         self.identity = self.identity or self.fingerprint()
         samples = [wave.shape[1]] * len(wave) if lengths is None else lengths.tolist()
@@ -62,10 +68,6 @@ class HiddenStateCache:
         values = state.to("cpu", torch.float16).numpy()
         if not np.isfinite(values).all():
             raise DataError("hidden states beyond the range of float16 cannot be cached: choose another --ssl_layers")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-                np.save(part, values)
-            Path(part.name).replace(file)
-        except OSError as error:
-            raise DataError(f"--ssl_cache {self.folder}: {error.strerror}") from None
+        file.parent.mkdir(exist_ok=True)
+        with written_whole(file) as temporary, temporary.open("wb") as opened:
+            np.save(opened, values)

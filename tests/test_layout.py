@@ -8,10 +8,20 @@ import pytest
 from conftest import ROOT
 
 GROUND = {"plugins", "config_sources", "config", "files", "audio", "lists", "utils", "devices", "progress", "signals"}
-GROUND |= {"checkpoints", "experiment", "scoring", "tuneThreshold", "trials", "cache", "filters"}
+GROUND |= {
+    "checkpoints",
+    "experiment",
+    "scoring",
+    "tuneThreshold",
+    "trials",
+    "cache",
+    "filters",
+    "cache_building",
+    "parallel",
+}
 PARTS = {"models", "loss", "optim", "DatasetLoader"}
 ENGINE = {"SpeakerNet", "evaluation", "training"}
-COMMANDS = {"trainSpeakerNet", "dataprep", "sweep", "analyse", "formats", "analysis", "sweeping"}
+COMMANDS = {"trainSpeakerNet", "dataprep", "sweep", "analyse", "formats", "audit", "download", "analysis", "sweeping"}
 FLOOR = {name: floor for floor, names in enumerate([GROUND, PARTS, ENGINE, COMMANDS]) for name in names}
 TRACKED = subprocess.run(
     ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True

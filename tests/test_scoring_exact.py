@@ -48,8 +48,8 @@ def sorted_curves(listed):
     above = np.nextafter(scores[0], np.float32(np.inf))
     macro = Curve(
         np.append(above, scores[last]),
-        np.append(0, np.cumsum(weight * target)[last]),
-        np.append(0, np.cumsum(weight * ~target)[last]),
+        np.append(0, np.cumsum(weight * target, dtype=np.longdouble)[last]).astype(float),
+        np.append(0, np.cumsum(weight * ~target, dtype=np.longdouble)[last]).astype(float),
         *exact.totals(listed, "macro"),
     )
     pooled = curve_of(scores, target.astype(int))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-BINS = 1 << 14
+BINS = 1 << 13
 LARGEST_KEY = int(np.float32(np.finfo(np.float32).max).view(np.int32))
 
 

@@ -25,10 +25,11 @@ TILE = (512, 1024)  # 2 MiB of scores: they are counted while still in the proce
 
 @dataclass(frozen=True)
 class Groups:
-    """Which histograms of systems a pass keeps beside the two of the whole list.
+    """Which histograms of systems a pass keeps beside those of the whole list.
 
-    Either one for each pair of systems, or, where these would be too many, two for each system: of its target trials,
-    and of the trials between it and any other.
+    Either one for each pair of systems i <= j, in the order of the upper triangle; or, where these would be too many,
+    three for each system: first of all systems' target trials, then of the trials between each and any other, then of
+    the macro weights of the latter.
     """
 
     systems: int
@@ -40,10 +41,22 @@ class Groups:
         """How many histograms."""
         if not self.bins:
             return 0
-        return self.systems * (self.systems + 1) // 2 if self.pairs else 2 * self.systems
+        return self.systems * (self.systems + 1) // 2 if self.pairs else 3 * self.systems
 
 
 NO_GROUPS = Groups(0, 0, False)
+GROUP_MEMORY = 24 << 20  # bytes, for each thread
+
+
+def groups_for(systems: int) -> Groups:
+    """The finest histograms of so many systems that the memory allows, of pairs if these can be of use."""
+    for pairs, coarsest in ((True, 512), (False, 64)):
+        bins = BINS // 4
+        while bins > coarsest and Groups(systems, bins, pairs).count * bins * 8 > GROUP_MEMORY:
+            bins //= 2
+        if Groups(systems, bins, pairs).count * bins * 8 <= GROUP_MEMORY:
+            break
+    return Groups(systems, bins, pairs)
 
 
 @dataclass
@@ -56,7 +69,7 @@ class Counts:
     pooled : (2, BINS) int64, every trial counting once
     macro : (2, BINS) float64, every system's target trials weighing the same in total, and every pair of systems'
         non-target trials
-    groups : (G, bins) int64, see `Groups`
+    groups : (G, bins) float64, see `Groups`
     scores : (W,) float32, those that fell into wanted bins
     runs : (R, 3) int32, of every run of scores of one pair of systems how many there are, and the two systems
     complete : whether there was room for all of these
@@ -74,15 +87,30 @@ class Counts:
         """(2, BINS) what the trials count on the curve "pooled" or "macro"."""
         return self.pooled if curve == "pooled" else self.macro
 
-    def kept_in(self, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) float32 scores kept in some bins, falling, and (K, 2) int32 their systems."""
+    def kept_in(self, bins: np.ndarray) -> Kept:
+        """The scores kept in some bins."""
         listed = np.zeros(BINS, bool)
         listed[bins] = True
         places = np.flatnonzero(listed[self.to(self.scores)])
-        scores = self.scores[places]
-        order = np.argsort(-scores, kind="stable")
-        run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places[order], side="right")
-        return scores[order], self.runs[run, 1:]
+        run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places, side="right")
+        order = np.argsort(-self.scores[places])
+        scores = self.scores[places[order]]
+        return Kept(scores, self.to(scores), *self.runs[run[order], 1:].T)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """(K,) scores, falling; the bins they are in, and the two systems of each."""
+
+    scores: np.ndarray
+    bins: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+    def within(self, bins: np.ndarray) -> Kept:
+        """Those in some bins."""
+        mine = np.isin(self.bins, bins)
+        return Kept(self.scores[mine], self.bins[mine], self.first[mine], self.second[mine])
 
 
 def want(bins: np.ndarray, systems: int) -> Wanted:
@@ -125,6 +153,7 @@ def count_trials(
     room: int = 0,
     groups: Groups = NO_GROUPS,
     threads: int | None = None,
+    device: str = "cpu",
     progress: bool = False,
     title: str = "scoring",
 ) -> Counts:
@@ -138,8 +167,13 @@ def count_trials(
     room : how many scores may be kept
     groups : which histograms of systems are wanted
     threads : how many threads share the work; by default one for each core this process may use
+    device : "cpu", or a torch device that does the work instead
     progress : whether to show a bar on stderr where the work is long, called `title`
     """
+    if device != "cpu":
+        from trials.device import count_on_device  # torch is a heavy import, of no use without a device
+
+        return count_on_device(listed, to, wanted=wanted, room=room, groups=groups, device=device)
     corners = tiles(len(listed.rows))
     threads = min(threads or usable_cores(), len(corners))
     work, lock = iter(corners), threading.Lock()
@@ -201,11 +235,10 @@ def _tables(listed: Utterances, groups: Groups, room: int) -> Tables:
     """Empty tables for one thread."""
     systems = len(listed.systems)
     blocks = min(TILE[0], systems) * min(TILE[1], systems)
-    many = int(listed.sizes.max()) * len(listed.rows) >= 2**31
     return Tables(
         pooled=np.zeros((2, BINS), np.int64),
         macro=np.zeros((2, BINS)),
-        groups=np.zeros((groups.count, groups.bins), np.int64 if many else np.int32),
+        groups=np.zeros((groups.count, groups.bins)),
         kind=0 if not groups.bins else 1 if groups.pairs else 2,
         group_shift=(BINS // groups.bins).bit_length() - 1 if groups.bins else 0,
         block=np.zeros(BINS, np.uint32),

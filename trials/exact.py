@@ -14,13 +14,13 @@ import numpy as np
 
 from trials.arrays import Utterances
 from trials.bins import BINS, Bins
-from trials.counting import Counts, count_trials, macro_weights, want
+from trials.counting import NO_GROUPS, Counts, Kept, count_trials, macro_weights, want
 from trials.kernels import Wanted
 from trials.questions import Question
-from trials.sampling import sample
-from tuneThreshold import Curve, ScoringError, curve_of
+from trials.sampling import DRAWS, sample
+from tuneThreshold import Curve, ScoringError
 
-ROOM = 4_000_000  # scores that a pass may keep: 16 MB
+ROOM = 8_000_000  # scores that a pass may keep: 32 MB
 FEW = 1_000_000  # so few trials are kept whole: no sample, one pass
 
 
@@ -44,8 +44,8 @@ def ask(listed: Utterances, questions: Sequence[Question], **options) -> tuple[l
     """
     check_both_kinds(listed)
     to, wanted, room = _plan(listed, questions)
-    groups = options.pop("groups", None)
-    first = count_trials(listed, to, wanted=wanted, room=room, **options, **({"groups": groups} if groups else {}))
+    groups = options.pop("groups", NO_GROUPS)
+    first = count_trials(listed, to, wanted=wanted, room=room, groups=groups, **options)
     points = {question: [] for question in questions}
     _look_into(listed, first, wanted, points, options)
     return [_answer(listed, question, points[question]) for question in questions], first
@@ -76,20 +76,17 @@ def _plan(listed: Utterances, questions: Sequence[Question]) -> tuple[Bins, Want
     drawn = sample(listed)
     ends = [extreme for pair in drawn.values() for scores in pair for extreme in (scores.min(), scores.max())]
     to = _spanning(min(ends), max(ends))
+    seen = {
+        curve: np.stack([np.bincount(to(scores), minlength=BINS) for scores in pair]) for curve, pair in drawn.items()
+    }
+    heights = seen["pooled"].T @ (np.array(listed.trials()[::-1]) / DRAWS)  # expected trials in each bin
     marks = np.zeros(BINS, bool)
-    pooled = drawn["pooled"]
-    share = [total / len(scores) for total, scores in zip(reversed(listed.trials()), pooled, strict=True)]
-    heights = sum(np.bincount(to(scores), minlength=BINS) * part for scores, part in zip(pooled, share, strict=True))
     for question in questions:
-        curve = curve_of(
-            np.concatenate(drawn[question.curve]), np.repeat([0, 1], [len(s) for s in drawn[question.curve]])
-        )
-        likely = curve.thresholds[1:][question.expected(curve, len(pooled[0]))[1:]]
-        if not len(likely):  # among equal scores: the pass will tell
-            continue
-        lowest, highest = to(np.array([likely.min(), likely.max()], np.float32)).astype(int)
+        edges = _falling(seen[question.curve], np.arange(BINS)[::-1], (DRAWS, DRAWS))
+        likely = edges.thresholds[1:][question.expected(edges, to, DRAWS)[1:]]
         chosen = marks.copy()
-        chosen[max(lowest - 1, 0) : highest + 2] = True
+        if len(likely):  # none where all of it is among equal scores: the pass will tell
+            chosen[max(likely.min() - 1, 0) : likely.max() + 2] = True
         if heights[chosen].sum() < 0.8 * ROOM:
             marks = chosen
     return to, want(marks, len(listed.systems)), ROOM
@@ -122,8 +119,10 @@ def _look_into(listed: Utterances, counts: Counts, wanted: Wanted, points: dict[
         wanted = want(marks, len(listed.systems))
         counts = count_trials(listed, counts.to, wanted=wanted, room=int(height[light].sum()), **options)
         assert counts.complete, "there was room for every score of the bins just counted"
+    kept = counts.kept_in(light)
     for question, bins in needs.items():
-        points[question].append(kept_points(listed, counts, question.curve, bins[np.isin(bins, light)]))
+        mine = kept.within(bins[np.isin(bins, light)])
+        points[question].append(kept_points(listed, counts, question.curve, mine))
     for bin_ in np.setdiff1d(needed, light):
         concerned = {question: points[question] for question, bins in needs.items() if bin_ in bins}
         finer = counts.to.zoom(int(bin_))
@@ -134,15 +133,13 @@ def _look_into(listed: Utterances, counts: Counts, wanted: Wanted, points: dict[
 def edges_of(listed: Utterances, counts: Counts, curve: str) -> Curve:
     """The curve at the borders of the occupied bins, the first point above all. Its thresholds are numbers of bins."""
     occupied = np.flatnonzero(counts.pooled.any(axis=0))[::-1]
-    histogram = counts.histogram(curve)
-    false_alarms, hits = np.cumsum(histogram[:, occupied], axis=1)
-    above = np.zeros(1, histogram.dtype)
-    return Curve(
-        np.concatenate([[BINS], occupied]),
-        np.concatenate([above, hits]),
-        np.concatenate([above, false_alarms]),
-        *totals(listed, curve),
-    )
+    return _falling(counts.histogram(curve), occupied, totals(listed, curve))
+
+
+def _falling(histogram: np.ndarray, bins: np.ndarray, trials: tuple[int, int]) -> Curve:
+    """The curve of a (2, BINS) histogram above all bins and at the lower border of each of the given, falling ones."""
+    false_alarms, hits = np.concatenate([histogram[:, :1] * 0, np.cumsum(histogram[:, bins], axis=1)], axis=1)
+    return Curve(np.concatenate([[BINS], bins]), hits, false_alarms, *trials)
 
 
 def _above(counts: Counts, curve: str) -> np.ndarray:
@@ -158,28 +155,28 @@ def single_points(counts: Counts, curve: str, bins: np.ndarray) -> tuple[np.ndar
 
 
 def kept_points(
-    listed: Utterances, counts: Counts, curve: str, bins: np.ndarray
+    listed: Utterances, counts: Counts, curve: str, kept: Kept
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Thresholds, hits and false alarms at every distinct score of bins whose scores were all kept."""
-    scores, systems = counts.kept_in(bins)
-    first, second = systems.T
-    weights = _weights(listed, curve, first, second)
-    of_score = counts.to(scores).astype(np.int64)
-    start = np.searchsorted(-of_score, -of_score, side="left")  # of the same bin's scores
-    last_of_tie = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
+    target = kept.first == kept.second
+    weights = _weights(listed, curve, kept)
+    place = np.arange(len(kept.scores))
+    new_bin = np.append(True, kept.bins[1:] != kept.bins[:-1])[: len(place)]
+    start = np.maximum.accumulate(np.where(new_bin, place, 0))  # of the scores of the same bin
+    last_of_tie = np.append(kept.scores[1:] != kept.scores[:-1], True)[: len(kept.scores)]
     accepted = []
-    for kind in (0, 1):
-        sums = np.concatenate([np.zeros(1, weights.dtype), np.cumsum(weights * ((first == second) == kind))])
-        accepted.append(_above(counts, curve)[kind, of_score] + sums[1:] - sums[start])
-    return scores[last_of_tie], accepted[1][last_of_tie], accepted[0][last_of_tie]
+    for kind, above in zip((False, True), _above(counts, curve), strict=True):
+        sums = np.concatenate([np.zeros(1, weights.dtype), np.cumsum(weights * (target == kind))])
+        accepted.append((above[kept.bins] + sums[1:] - sums[start])[last_of_tie])
+    return kept.scores[last_of_tie], accepted[1], accepted[0]
 
 
-def _weights(listed: Utterances, curve: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(W,) what each kept trial of these systems counts."""
+def _weights(listed: Utterances, curve: str, kept: Kept) -> np.ndarray:
+    """(K,) what each kept trial counts."""
     if curve == "pooled":
-        return np.ones(len(first), np.int64)
-    weights = macro_weights(listed.sizes)
-    return np.where(first == second, weights[1, first], weights[0, first] * weights[0, second])
+        return np.ones(len(kept.scores), np.int64)
+    alike, between = macro_weights(listed.sizes)[::-1]
+    return np.where(kept.first == kept.second, alike[kept.first], between[kept.first] * between[kept.second])
 
 
 def _answer(listed: Utterances, question: Question, points: list) -> object:

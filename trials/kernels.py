@@ -14,7 +14,7 @@ import numpy as np
 
 from trials.bins import BINS, to_bins
 
-SMALL = 4096  # a block of fewer trials is added score by score, a larger one bin by bin
+SMALL = 8192  # a block of fewer trials is added score by score, a larger one bin by bin
 
 
 class Wanted(NamedTuple):
@@ -31,7 +31,7 @@ class Tables(NamedTuple):
 
     pooled: np.ndarray  # (2, BINS) int64
     macro: np.ndarray  # (2, BINS) float64
-    groups: np.ndarray  # (G, bins) int32 or int64
+    groups: np.ndarray  # (G, bins) float64
     kind: int  # of groups: 0 none, 1 pairs of systems, 2 systems
     group_shift: int
     block: np.ndarray  # (BINS,) uint32, the histogram of one block of trials
@@ -61,21 +61,28 @@ def _groups_of(i, j, systems, kind):
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_block(tables, target, weight, one, other):
-    """Add the histogram of one block of trials to those of the list and of its systems, and empty it."""
+def _add_block(tables, target, weight, one, other, weighed):
+    """Add the histogram of one block of trials to those of the list and of its systems, and empty it.
+
+    Where there are two histograms `one` and `other`, those `weighed` rows further take the weight of the trials.
+    """
     block, pooled, macro, groups = tables.block, tables.pooled[target], tables.macro[target], tables.groups
     for b in range(BINS):
         pooled[b] += block[b]
         macro[b] += weight * block[b]
-    for group in (one, other):
-        if group >= 0:
-            for b in range(BINS):
-                groups[group, b >> tables.group_shift] += block[b]
+    if one >= 0:
+        for b in range(BINS):
+            groups[one, b >> tables.group_shift] += block[b]
+    if other >= 0:
+        for b in range(BINS):
+            groups[other, b >> tables.group_shift] += block[b]
+            groups[one + weighed, b >> tables.group_shift] += weight * block[b]
+            groups[other + weighed, b >> tables.group_shift] += weight * block[b]
     block[:] = 0
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_scores(bins, tables, target, weight, one, other):
+def _add_scores(bins, tables, target, weight, one, other, weighed):
     """Move a few trials from the histogram of their block to the others, without going through all of it."""
     block, pooled, macro, groups = tables.block, tables.pooled[target], tables.macro[target], tables.groups
     for k in range(len(bins)):
@@ -87,6 +94,8 @@ def _add_scores(bins, tables, target, weight, one, other):
             groups[one, b >> tables.group_shift] += 1
         if other >= 0:
             groups[other, b >> tables.group_shift] += 1
+            groups[one + weighed, b >> tables.group_shift] += weight
+            groups[other + weighed, b >> tables.group_shift] += weight
 
 
 @numba.njit(nogil=True, cache=True)
@@ -119,7 +128,7 @@ def _mark_own(wanted, system, marked):
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_block(scores, columns, origin, block, to, tables, wanted, n, target, weight, one, other):
+def _count_block(scores, columns, origin, block, to, tables, wanted, n, target, weight, one, other, weighed):
     """Count the trials of one pair of systems in a tile: rows and columns of the list as `block` says.
 
     Returns how many scores are kept by now; -1 once none is to be kept, or there is no room for more.
@@ -141,9 +150,9 @@ def _count_block(scores, columns, origin, block, to, tables, wanted, n, target, 
         else:
             _count(bins, histogram)
         if not large:
-            _add_scores(bins, tables, target, weight, one, other)
+            _add_scores(bins, tables, target, weight, one, other, weighed)
     if large:
-        _add_block(tables, target, weight, one, other)
+        _add_block(tables, target, weight, one, other, weighed)
     return n
 
 
@@ -167,11 +176,14 @@ def count_tile(tile, row, column, starts, codes, weights, to, tables, wanted, n)
             c_end = min(starts[j + 1], column + columns)
             target = 1 if i == j else 0
             weight = weights[1, i] if i == j else weights[0, i] * weights[0, j]
-            one, other = _groups_of(i, j, len(starts) - 1, tables.kind)
+            systems = len(starts) - 1
+            one, other = _groups_of(i, j, systems, tables.kind)
             before, block = n, (r, r_end, c, c_end)
             _mark_own(wanted, i, True)
             _mark_own(wanted, j, True)
-            n = _count_block(scores, columns, (row, column), block, to, tables, wanted, n, target, weight, one, other)
+            n = _count_block(
+                scores, columns, (row, column), block, to, tables, wanted, n, target, weight, one, other, systems
+            )
             _mark_own(wanted, i, False)
             _mark_own(wanted, j, False)
             if n > before:

@@ -2,8 +2,8 @@
 
 Each question knows three things. `read` takes the answer from a curve. `bins` takes the curve at the borders of the
 bins, where every bin is one threshold, and returns those (as indices of its points) whose scores must be known for
-`read` to give the answer of the whole curve. `expected` takes the curve of a random sample and returns the thresholds
-among which the answer of all trials lies but for bad luck.
+`read` to give the answer of the whole curve. `expected` takes that curve of a random sample, and returns the bins in
+which the answer of all trials lies but for bad luck.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tuneThreshold import (
     min_detection_cost,
 )
 
-SIGMAS = 5  # of the sampling error, within which a sample's answer is trusted
+SIGMAS = 4  # of the sampling error, within which a sample's answer is trusted
 
 
 def _spread(rate: np.ndarray, draws: int) -> np.ndarray:
@@ -49,9 +49,9 @@ class EqualError:
     def bins(self, edges: Curve, to: Bins) -> np.ndarray:  # noqa: ARG002
         return _and_above(int(np.argmax(edges.fpr >= edges.fnr - TIE)))
 
-    def expected(self, curve: Curve, draws: int) -> np.ndarray:
-        error = SIGMAS * np.hypot(_spread(curve.fpr, draws), _spread(curve.fnr, draws))
-        return np.abs(curve.fpr - curve.fnr) <= error
+    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
+        error = SIGMAS * np.hypot(_spread(edges.fpr, draws), _spread(edges.fnr, draws))
+        return np.abs(edges.fpr - edges.fnr) <= error
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class FalseAcceptance:
         above = edges.fpr > self.wanted
         return _and_above(int(np.argmax(above)) if above.any() else len(above) - 1)
 
-    def expected(self, curve: Curve, draws: int) -> np.ndarray:
-        return np.abs(curve.fpr - self.wanted) <= SIGMAS * _spread(curve.fpr, draws)
+    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
+        return np.abs(edges.fpr - self.wanted) <= SIGMAS * _spread(edges.fpr, draws)
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,8 @@ class AtThreshold:
         below = edges.thresholds <= own
         return _and_above(int(np.argmax(below)) if below.any() else len(below) - 1)
 
-    def expected(self, curve: Curve, draws: int) -> np.ndarray:  # noqa: ARG002
-        nearest = np.argmin(np.abs(curve.thresholds - self.threshold))
-        return np.arange(len(curve.thresholds)) == nearest
+    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
+        return edges.thresholds == to(np.array([self.threshold], np.float32))[0]
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,10 @@ class LeastCost:
         rejecting_all = self._costs(fnr[:1], fpr[:1])[0] <= least
         return np.union1d(chosen, [1]) if rejecting_all else chosen
 
-    def expected(self, curve: Curve, draws: int) -> np.ndarray:
-        cost = self._costs(curve.fnr, curve.fpr)
+    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
+        cost = self._costs(edges.fnr, edges.fpr)
         best = int(np.argmin(cost))
-        error = self._costs(*(_spread(np.abs(rate - rate[best]), draws) for rate in (curve.fnr, curve.fpr)))
+        error = self._costs(*(_spread(np.abs(rate - rate[best]), draws) for rate in (edges.fnr, edges.fpr)))
         return cost - cost[best] <= SIGMAS * error
 
 

@@ -1,0 +1,113 @@
+"""Saved embeddings read, and results written: whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from trials.arrays import column
+from trials.evaluation import first_of_each
+from trials.pairs import TrialList
+from trials.pictures import draw_det, draw_scores
+from tuneThreshold import ScoringError
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Embeddings (N, D) as saved, with what is known of each utterance: (N,) arrays, or None."""
+
+    embeddings: np.ndarray
+    labels: np.ndarray | None = None
+    paths: np.ndarray | None = None
+    languages: np.ndarray | None = None
+    conditions: np.ndarray | None = None
+
+    def deduplicated(self) -> Saved:
+        """Without the utterances whose path occurred before."""
+        if self.paths is None:
+            raise ScoringError("repeated paths cannot be dropped: the file has no paths")
+        keep = first_of_each(self.paths)
+        kept = {field: None if value is None else value[keep] for field, value in vars(self).items()}
+        return replace(self, **kept)
+
+
+def read_embeddings(path: str | Path) -> Saved:
+    """Read an .npz of `embeddings` (N, D) and, of each utterance, `labels`, `paths`, `languages` and `conditions`.
+
+    Raises
+    ------
+    ScoringError
+        For a file that cannot be read, has no embeddings, or columns of another length. Nothing in it is executed.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise ScoringError(f"{path} holds a single array; an .npz with `embeddings` and `labels` is needed")
+            arrays = {name: file[name] for name in Saved.__dataclass_fields__ if name in file.files}
+            found = ", ".join(file.files) or "nothing"
+    except ScoringError:
+        raise
+    except Exception as error:  # numpy raises whatever zipfile, zlib and its own parser do
+        raise ScoringError(f"{path} cannot be read as embeddings (.npz): {error}") from error
+    if "embeddings" not in arrays:
+        raise ScoringError(f"{path} has no array `embeddings`; it has {found}")
+    embeddings = arrays.pop("embeddings")
+    if embeddings.ndim != 2:
+        raise ScoringError(
+            f"{path}: embeddings must be a table (utterances, dimensions), not of shape {embeddings.shape}"
+        )
+    return Saved(
+        embeddings, **{name: column(array, f"{path}: {name}", len(embeddings)) for name, array in arrays.items()}
+    )
+
+
+def write_whole(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a file beside `path`, then rename it. A folder that cannot be written is a ScoringError."""
+    path = Path(path)
+    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(beside)
+        beside.replace(path)
+    except OSError as error:
+        raise ScoringError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_results(result: dict, out: str | Path, name: str) -> list[Path]:
+    """Write eval_NAME.json and, of a whole evaluation, det_NAME.png and scores_NAME.png; returns their paths."""
+    out = Path(out)
+    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    files = {out / f"eval_{name}.json": lambda path: path.write_text(text, encoding="utf-8")}
+    if "det" in result:
+        files[out / f"det_{name}.png"] = lambda path: draw_det(result, path, name)
+        files[out / f"scores_{name}.png"] = lambda path: draw_scores(result, path, name)
+    for path, write in files.items():
+        write_whole(path, write)
+    return list(files)
+
+
+def check_scores_path(path: str | Path) -> None:
+    """Raise a ScoringError unless the name ends as a form in which scores can be written."""
+    if Path(path).suffix not in (".npz", ".txt"):
+        raise ScoringError(f"scores are written as .npz or .txt, not as {Path(path).name}")
+
+
+def write_scores(path: str | Path, scores: np.ndarray, trials: TrialList, names: np.ndarray) -> None:
+    """Write the scores of given trials: a .txt has the lines of the trial list, each with its score after it."""
+    check_scores_path(path)
+    first, second = np.asarray(names)[trials.first], np.asarray(names)[trials.second]
+    columns = {} if trials.labels is None else {"labels": trials.labels}
+    columns |= {"first": first, "second": second, "scores": scores}
+
+    def as_text(beside: Path) -> None:
+        with beside.open("w", encoding="utf-8") as file:
+            for *words, score in zip(*columns.values(), strict=True):
+                file.write(f"{' '.join(map(str, words))} {score:.9g}\n")
+
+    write_whole(path, as_text if Path(path).suffix == ".txt" else lambda beside: np.savez(beside, **columns))
