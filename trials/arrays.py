@@ -81,12 +81,12 @@ def utterances(embeddings: np.ndarray, labels: Sequence, names: Sequence | None 
     ScoringError
         For shapes that do not fit, fewer than two utterances, or an embedding that is NaN, infinite or all zero.
     """
+    if len(embeddings) < 2:
+        raise ScoringError(f"a trial needs two utterances, and there is {len(embeddings)}")
     labels = column(labels, "labels", len(embeddings))
     systems, codes = np.unique(labels, return_inverse=True)
     order = np.argsort(codes, kind="stable")
     rows = unit_rows(embeddings, names, order)
-    if len(rows) < 2:
-        raise ScoringError(f"a trial needs two utterances, and there is {len(rows)}")
     return Utterances(rows, order, systems, _starts(codes, len(systems)))
 
 

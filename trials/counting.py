@@ -50,7 +50,7 @@ GROUP_MEMORY = 24 << 20  # bytes, for each thread
 
 def groups_for(systems: int) -> Groups:
     """The finest histograms of so many systems that the memory allows, of pairs if these can be of use."""
-    for pairs, coarsest in ((True, 512), (False, 64)):
+    for pairs, coarsest in ((True, 256), (False, 64)):
         bins = BINS // 4
         while bins > coarsest and Groups(systems, bins, pairs).count * bins * 8 > GROUP_MEMORY:
             bins //= 2
@@ -173,7 +173,9 @@ def count_trials(
     if device != "cpu":
         from trials.device import count_on_device  # torch is a heavy import, of no use without a device
 
-        return count_on_device(listed, to, wanted=wanted, room=room, groups=groups, device=device)
+        return count_on_device(
+            listed, to, wanted=wanted, room=room, groups=groups, device=device, progress=progress, title=title
+        )
     corners = tiles(len(listed.rows))
     threads = min(threads or usable_cores(), len(corners))
     work, lock = iter(corners), threading.Lock()

@@ -44,14 +44,13 @@ def read_embeddings(path: str | Path) -> Saved:
         For a file that cannot be read, has no embeddings, or columns of another length. Nothing in it is executed.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ScoringError(f"{path} holds a single array; an .npz with `embeddings` and `labels` is needed")
-            arrays = {name: file[name] for name in Saved.__dataclass_fields__ if name in file.files}
-            found = ", ".join(file.files) or "nothing"
-    except ScoringError:
-        raise
-    except Exception as error:  # numpy raises whatever zipfile, zlib and its own parser do
+        with Path(path).open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ScoringError("it holds a single array, not `embeddings` and `labels`")
+            arrays = {name: archive[name] for name in Saved.__dataclass_fields__ if name in archive.files}
+            found = ", ".join(archive.files) or "nothing"
+    except Exception as error:  # numpy lets through whatever zipfile, zlib and its own parser raise
         raise ScoringError(f"{path} cannot be read as embeddings (.npz): {error}") from error
     if "embeddings" not in arrays:
         raise ScoringError(f"{path} has no array `embeddings`; it has {found}")
@@ -71,12 +70,13 @@ def write_whole(path: str | Path, write: Callable[[Path], None]) -> None:
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(beside)
-        beside.replace(path)
+        try:
+            write(beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
         raise ScoringError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_results(result: dict, out: str | Path, name: str) -> list[Path]:

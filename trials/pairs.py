@@ -47,7 +47,7 @@ def read_trials(path: str | Path, names: Sequence[str]) -> TrialList:
         For a file that cannot be read or is empty, a line of another form, and utterances without an embedding, each
         with its line.
     """
-    place = {_plain(name): row for row, name in enumerate(names)}
+    place = {_plain(name): row for row, name in reversed(list(enumerate(names)))}  # the first of repeated paths
     labels, first, second, missing, columns = [], [], [], [], None
     for number, words in _lines(path):
         columns = columns or len(words)

@@ -70,8 +70,11 @@ def draw_scores(result: dict, path: str | Path, title: str = "") -> None:
     at = f"EER {100 * result['eer']:.2f} % at {result['threshold']:.3f}"
     axes.axvline(result["threshold"], color="black", linestyle="--", linewidth=1, label=at)
     seen = middles[(np.array(bars["target"]) > 0) | (np.array(bars["nontarget"]) > 0)]
-    axes.set(xlim=(seen.min(), seen.max()), ylim=(0, None), xlabel="score", ylabel="density", title=title or "scores")
-    axes.legend(loc="upper right", fontsize="small")
+    highest = 1.3 * max(*bars["target"], *bars["nontarget"])  # room for the legend above the curves
+    axes.set(
+        xlim=(seen.min(), seen.max()), ylim=(0, highest), xlabel="score", ylabel="density", title=title or "scores"
+    )
+    axes.legend(loc="upper center", ncols=3, fontsize="small")
     figure.savefig(path, format="png", dpi=130)
 
 
