@@ -104,8 +104,8 @@ def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings]) -> s
     rows = [[run, condition, *cells(rates)] for run, of in runs.items() for condition, rates in of.items()]
     said = (
         "Conditions tell whether training has seen the system, then the language; their trials are the pairs within "
-        "them. The interval says how far the pooled EER would move with other systems of the same kind (95 %, bootstrap "
-        "over systems)."
+        "them. The interval says how far the pooled EER would move with other systems of the same kind (95 %, "
+        "bootstrap over systems)."
     )
     return (
         f"<h2>Tracing: {escape(name)}</h2>\n<div class='side'><div>{pictures[0]}</div><div>{pictures[1]}</div></div>\n"
