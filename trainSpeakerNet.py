@@ -20,11 +20,11 @@ from tuneThreshold import ScoringError
 log = logging.getLogger(__name__)
 
 
-class Console(logging.StreamHandler):
-    """Lines on the standard output that leave progress bars whole."""
+class Console(logging.Handler):
+    """Results on the standard output, warnings and errors on the standard error, progress bars left whole."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
+        tqdm.write(self.format(record), file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
 
 
 def main(argv: list[str] | None = None) -> int:

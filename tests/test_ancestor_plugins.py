@@ -78,7 +78,7 @@ def test_a_familys_model_and_metric_loss_train(dropped_in, options, capsys):  # 
 def test_a_familys_metric_loss_is_known_to_need_groups(dropped_in, options, capsys):  # noqa: ARG001
     options |= {"model": "FamilyNet", "trainfunc": "familyproto"}
     assert main(command(options)) == 2
-    assert "needs --sampler balanced" in capsys.readouterr().out
+    assert "needs --sampler balanced" in capsys.readouterr().err
 
 
 def test_pairwise_distance_means_what_it_meant():

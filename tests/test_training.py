@@ -14,7 +14,9 @@ from trainSpeakerNet import main
 
 
 def said(capsys) -> str:
-    return capsys.readouterr().out
+    """All that was printed, results and then errors."""
+    printed = capsys.readouterr()
+    return printed.out + printed.err
 
 
 def refused(capsys, options, *more) -> str:
