@@ -21,7 +21,7 @@ from sweeping.grid import Run
 from sweeping.local import LocalEngine
 from sweeping.overview import Overview
 from sweeping.ray_engine import RayEngine
-from sweeping.scheduler import run_all
+from sweeping.scheduler import Engine, run_all
 from sweeping.state import check_same, state
 from sweeping.sweep_file import Sweep
 
@@ -105,9 +105,11 @@ def sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     check_same(runs)
     folder, _ = grid.sweep_folder(asked, overrides)
     failed: list[Run] = []
+    engine = None if options.table_only else make_engine(options)
     try:
-        if not options.table_only:
-            failed = train(runs, options)
+        if engine:
+            with StopSignals():
+                failed = run_all(runs, engine, options.retries, Overview(runs))
     finally:
         write_table(runs, asked, folder, paper, shlex.join(["python", "sweep.py", options.sweep, *overrides]))
     tell([Overview(runs).line(), f"written: {folder}/table.md, table.csv, table.png"])
@@ -122,14 +124,11 @@ def tell(lines: list[str]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def train(runs: list[Run], options: argparse.Namespace) -> list[Run]:
-    """Run all that is not done; returns the runs that failed."""
-    with StopSignals():
-        if options.engine == "ray":
-            engine = RayEngine(options.address, options.cpus or 1, options.gpus, options.parallel)
-        else:
-            engine = LocalEngine(options.parallel or 1, options.cpus)
-        return run_all(runs, engine, options.retries, Overview(runs))
+def make_engine(options: argparse.Namespace) -> Engine:
+    """What is to run the runs."""
+    if options.engine == "ray":
+        return RayEngine(options.address, options.cpus or 1, options.gpus, options.parallel)
+    return LocalEngine(options.parallel or 1, options.cpus)
 
 
 def write_table(runs: list[Run], asked: Sweep, folder: str, paper: dict, command: str) -> None:

@@ -5,10 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 
-from analysis.conditions import ConditionError
 from analysis.palette import look
 from analysis.png import png
-from tuneThreshold import Curve
+from analysis.tracing import Rates
 
 TICKS = np.array([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
 PANELS = {
@@ -55,15 +54,14 @@ def learning_curves(runs: dict[str, list[dict]]) -> bytes:
     return png(figure)
 
 
-def det_curves(curves: dict[str, Curve], title: str) -> bytes:
+def det_curves(runs: dict[str, Rates], title: str) -> bytes:
     """False rejection over false acceptance, both on the scale of normal deviates (Martin et al., Eurospeech 1997)."""
-    figure = Figure(figsize=(6.4, 5.8 + 0.2 * len(curves)), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.8 + 0.2 * len(runs)), layout="constrained")
     (axes,) = axes_of(figure, 1)
-    for n, (name, curve) in enumerate(curves.items()):
-        inside = (curve.fpr > 0) & (curve.fnr > 0) & (curve.fpr < 1) & (curve.fnr < 1)
-        x, y = norm.ppf(curve.fpr[inside]), norm.ppf(curve.fnr[inside])
-        thin = np.unique(np.linspace(0, len(x) - 1, 3000).astype(int)) if len(x) else []
-        axes.plot(x[thin], y[thin], color=look(n)[0], linewidth=1.6, label=name)
+    for n, (name, found) in enumerate(runs.items()):
+        inside = (found.fpr > 0) & (found.fnr > 0) & (found.fpr < 1) & (found.fnr < 1)
+        x, y = norm.ppf(found.fpr[inside]), norm.ppf(found.fnr[inside])
+        axes.plot(x, y, color=look(n)[0], linewidth=1.6, label=name)
     ends = norm.ppf([0.0007, 0.6])
     axes.plot(ends, ends, color="#9aa0ae", linewidth=0.8, linestyle=":")
     texts = [f"{100 * tick:g}" for tick in TICKS]
@@ -79,20 +77,20 @@ def det_curves(curves: dict[str, Curve], title: str) -> bytes:
     return png(figure)
 
 
-def conditions_chart(runs: dict[str, list[ConditionError]], title: str) -> bytes:
+def conditions_chart(runs: dict[str, dict[str, Rates]], title: str) -> bytes:
     """Pooled EER of each condition with its interval, a colour each run."""
-    names = list(dict.fromkeys(found.name for errors in runs.values() for found in errors))
+    names = list(dict.fromkeys(name for conditions in runs.values() for name in conditions))
     figure = Figure(figsize=(7, 1.6 + 0.32 * len(names) * (1 + len(runs)) ** 0.8), layout="constrained")
     (axes,) = axes_of(figure, 1)
     step = 0.7 / len(runs)
-    for n, (run, errors) in enumerate(runs.items()):
-        for found in errors:
+    for n, (run, conditions) in enumerate(runs.items()):
+        for name, found in conditions.items():
             if found.eer is None:
                 continue
-            y = names.index(found.name) + (n - (len(runs) - 1) / 2) * step
-            low, high = found.interval or (found.eer, found.eer)
-            label = run if found.name == names[0] else None
-            axes.plot([100 * low, 100 * high], [y, y], color=look(n)[0], linewidth=2, alpha=0.6)
+            y = names.index(name) + (n - (len(runs) - 1) / 2) * step
+            ends = found.interval or (found.eer, found.eer)
+            label = run if name == "all" else None
+            axes.plot([100 * end for end in ends], [y, y], color=look(n)[0], linewidth=2, alpha=0.6)
             axes.plot([100 * found.eer], [y], "o", color=look(n)[0], markersize=6, label=label)
     axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.set_ylim(len(names) - 0.4, -0.6)

@@ -7,14 +7,12 @@ from html import escape
 import numpy as np
 
 from analysis import charts, matrix_picture, page, probing, projection
-from analysis.conditions import ConditionError, by_condition, conditions
 from analysis.embeddings import Embeddings
 from analysis.experiment_folder import Folder
+from analysis.tracing import Rates, trace
 from audio import DataError
 from config import Config
-from tuneThreshold import Curve, ScoringError, curve_of
 
-MOST_FOR_DET = 3000  # utterances whose pairs a DET curve is drawn from: 4.5 million trials
 DULL = ("save_path", "seed", "device", "nDataLoaderThread", "audio_memory", "save_interval", "save_embeddings")
 
 
@@ -36,7 +34,7 @@ def report(folders: list[Folder], asked: Asked, progress: Callable = iter) -> st
         for name in lists:
             having = [folder for folder in folders if name in folder.lists()]
             found = {folder.name: folder.embeddings(name) for folder in progress(having)}
-            sections.append(tracing(name, having, found, progress))
+            sections.append(tracing(name, having, found))
             if name == lists[0]:
                 sections += [probes(name, found, asked.seed), maps(name, found, asked)]
     body = "\n".join(f"<section>\n{section}\n</section>" for section in sections)
@@ -96,57 +94,29 @@ def learning(folders: list[Folder]) -> str:
     return f"<h2>Learning curves</h2>\n{picture}\n{page.table(header, rows)}"
 
 
-def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings], progress: Callable) -> str:
+def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings]) -> str:
     """A list's EER by condition, and its DET curves."""
-    errors = {}
-    for folder in folders:
-        embeddings = found[folder.name]
-        errors[folder.name] = by_condition(embeddings, conditions(embeddings, *folder.known()), progress)
-    chart = page.picture(
-        charts.conditions_chart(errors, f"{name}: pooled EER by condition"), f"{name}: EER by condition"
-    )
-    curves, partial = {}, False
-    for run, embeddings in found.items():
-        curve = det_curve(embeddings)
-        partial = partial or len(embeddings) > MOST_FOR_DET
-        curves |= {run: curve} if curve else {}
-    det = page.picture(charts.det_curves(curves, f"{name}: DET"), f"{name}: DET curves") if curves else ""
-    note = f" DET curves are drawn from {MOST_FOR_DET} utterances, drawn at random." if partial else ""
+    runs = {folder.name: trace(found[folder.name], *folder.known()) for folder in folders}
+    chart = charts.conditions_chart(runs, f"{name}: pooled EER by condition")
+    det = charts.det_curves({run: rates["all"] for run, rates in runs.items()}, f"{name}: DET, all pairs")
+    pictures = (page.picture(chart, f"{name}: EER by condition"), page.picture(det, f"{name}: DET curves"))
+    header = ["experiment", "system-language", "utterances", "systems", "EER %", "95 % interval", "macro EER %"]
+    rows = [[run, condition, *cells(rates)] for run, of in runs.items() for condition, rates in of.items()]
     said = (
-        "Trials of a condition are the pairs within it. The interval says how far the pooled EER would move with other "
-        "systems of the same kind (jackknife over systems, 95 %)." + note
+        "Conditions tell whether training has seen the system, then the language; their trials are the pairs within "
+        "them. The interval says how far the pooled EER would move with other systems of the same kind (95 %, "
+        "bootstrap over systems)."
     )
-    header = ["experiment", "condition", "utterances", "systems", "EER %", "95 % interval", "macro EER %"]
-    rows = [[run, *row_of(error)] for run, of in errors.items() for error in of]
     return (
-        f"<h2>Tracing: {escape(name)}</h2>\n<div class='side'><div>{chart}</div><div>{det}</div></div>\n"
+        f"<h2>Tracing: {escape(name)}</h2>\n<div class='side'><div>{pictures[0]}</div><div>{pictures[1]}</div></div>\n"
         f"{page.table(header, rows, texts=2)}\n<p class='soft'>{said}</p>"
     )
 
 
-def row_of(error: ConditionError) -> list[str]:
-    """A condition's cells."""
-    interval = "–" if error.interval is None else f"{percent(error.interval[0])} to {percent(error.interval[1])}"
-    return [
-        error.name,
-        str(error.utterances),
-        str(error.systems),
-        percent(error.eer),
-        interval,
-        percent(error.macro_eer),
-    ]
-
-
-def det_curve(embeddings: Embeddings) -> Curve | None:
-    """The curve of all pairs of at most MOST_FOR_DET utterances; None where there are not both kinds of trials."""
-    if len(embeddings) > MOST_FOR_DET:
-        embeddings = embeddings.take(np.random.default_rng(0).permutation(len(embeddings))[:MOST_FOR_DET])
-    labels, unit = embeddings.labels(), embeddings.unit()
-    first, second = np.triu_indices(len(labels), 1)
-    try:
-        return curve_of((unit @ unit.T)[first, second], (labels[first] == labels[second]).astype(int))
-    except ScoringError:
-        return None
+def cells(rates: Rates) -> list[str]:
+    """A condition's figures as texts."""
+    interval = "–" if rates.interval is None else f"{percent(rates.interval[0])} to {percent(rates.interval[1])}"
+    return [str(rates.utterances), str(rates.systems), percent(rates.eer), interval, percent(rates.macro_eer)]
 
 
 def probes(name: str, found: dict[str, Embeddings], seed: int) -> str:

@@ -119,7 +119,7 @@ def last_line(path: Path) -> str:
     """The last line of a log that says something, at most 300 letters of it."""
     lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines[-40:] if line.startswith("error:")]
-    return (errors or lines or ["it said nothing"])[-1].strip()[:300]
+    return (errors or lines or ["it said nothing"])[-1].strip().removeprefix("error: ")[:300]
 
 
 def write_record(run: Run, record: dict) -> None:

@@ -10,7 +10,7 @@ from conftest import command
 
 import analyse
 import trainSpeakerNet
-from analysis import conditions, embeddings, experiment_folder
+from analysis import embeddings, experiment_folder, tracing
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +103,15 @@ def test_a_users_mistake_is_one_line_and_status_2(trained, words, said, capsys):
 
 
 def test_conditions_come_from_what_training_has_seen():
-    made = clusters(2, 2)
-    found = conditions.conditions(made, made.systems[:1], ["de"])
-    assert found == [
-        f"{system} system, {language} language" for system in ("seen", "unseen") for language in ("seen", "unseen")
-    ]
-    assert conditions.conditions(made, [], []) == made.conditions
+    made = clusters(6, 12, spread=1.2)
+    found = tracing.trace(made, made.classes()[:3], ["de"])
+    assert list(found) == ["all", "seen-seen", "seen-unseen", "unseen-seen", "unseen-unseen"]
+    assert {rates.utterances for name, rates in found.items() if name != "all"} == {18}
+    assert list(tracing.trace(made, [], [])) == ["all", "seen", "unseen"]  # the list's own
 
 
 def test_the_interval_of_an_eer_holds_it_and_few_systems_have_none():
-    many, few = clusters(8, 12, spread=1.2), clusters(3, 12, spread=1.2)
-    (found,) = conditions.by_condition(many, [""] * len(many))
-    low, high = found.interval
-    assert 0 < low < found.eer < high < 1
-    assert conditions.by_condition(few, [""] * len(few))[0].interval is None
+    low, high = tracing.trace(clusters(8, 12, spread=1.2), [], [])["all"].interval
+    eer = tracing.trace(clusters(8, 12, spread=1.2), [], [])["all"].eer
+    assert 0 < low < eer < high < 1
+    assert tracing.trace(clusters(3, 12, spread=1.2), [], [])["all"].interval is None

@@ -68,7 +68,7 @@ def test_one_failing_run_stops_no_other_and_is_tried_again(tmp_path, capsys):
     assert len(trained(tmp_path)) == 2
     text = (tmp_path / "exps" / "table.md").read_text()
     assert "failed: ValueError: out of luck" in text
-    assert "failed: error: no such thing" in text
+    assert "failed: no such thing" in text
     assert "2 of 4 done, 2 failed" in capsys.readouterr().out
 
 
