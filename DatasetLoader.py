@@ -63,8 +63,7 @@ def open_list(config: Config, path: str, root: str, keep_bytes: int = 0) -> Data
     if not config.skip_bad_audio or not good:
         raise DataError(named(found + ("" if not good else " (--skip_bad_audio goes on without them)"), culprits))
     log.warning("%s", "\n  ".join([f"{found}; they are left out:", *culprits]))
-    table = table.take(good)
-    return Dataset(table, open_audio(config, table, root, keep_bytes), lengths[good], culprits)
+    return Dataset(table.take(good), audio.take(good), lengths[good], culprits)
 
 
 def open_audio(config: Config, table: UtteranceList, root: str, keep_bytes: int) -> AudioFiles | CachedAudio:

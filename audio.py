@@ -16,6 +16,8 @@ from plugins import ConfigError
 SAMPLE_RATE = 16_000
 MIN_SECONDS = 0.1  # shorter than any phone: nothing to trace
 MAX_SECONDS = 3600.0  # one file's worth of memory stays bounded, whatever its header claims
+MAX_RATE = 48_000  # of a file of MAX_SECONDS; one of a higher rate may be shorter only, since it takes as much memory
+LOUDEST = 2.0**31  # full scale of 32-bit integers kept as floats; a spectrum's squares of much more overflow
 RATES = (2_000, 768_000)
 BLOCK_VALUES = 1 << 20
 
@@ -32,8 +34,8 @@ def load_audio(path: str | Path) -> np.ndarray:
     Raises
     ------
     DataError
-        The file is missing, is no audio, is empty, truncated, holds NaN or infinity, is shorter than MIN_SECONDS,
-        longer than MAX_SECONDS, or has a sampling rate outside RATES. The message names the file.
+        The file is missing, is no audio, is empty, truncated, holds NaN or numbers beyond LOUDEST, is shorter than
+        MIN_SECONDS, longer than MAX_SECONDS, or has a sampling rate outside RATES. The message names the file.
     """
     try:
         samples, rate = decode(Path(path))
@@ -56,20 +58,28 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
         rate, promised = file.samplerate, file.frames
         if not RATES[0] <= rate <= RATES[1]:
             raise DataError(f"a sampling rate of {rate} Hz is not speech")
-        mono, length = [], 0
+        mono, length, most = [], 0, MAX_SECONDS * min(rate, MAX_RATE)
         while len(block := file.read(max(1, BLOCK_VALUES // file.channels), dtype="float32", always_2d=True)):
+            check_values(block, length)
             mono.append(block.mean(axis=1, dtype=np.float32) if file.channels > 1 else block[:, 0])
             length += len(block)
-            if length > MAX_SECONDS * rate:
-                raise DataError(f"longer than {MAX_SECONDS / 60:.0f} minutes: cut it up")
+            if length > most:
+                raise DataError(f"longer than {most / rate / 60:.0f} minutes at {rate} Hz: cut it up")
         if length < promised or chunk_cut_short(file.extra_info) or stream_without_end(path):
             raise DataError(f"truncated after {length} samples")
     samples = np.concatenate(mono) if mono else np.empty(0, np.float32)
-    if not np.isfinite(samples).all():
-        raise DataError(f"sample {int(np.flatnonzero(~np.isfinite(samples))[0])} is NaN or infinite")
     if length < MIN_SECONDS * rate:
         raise DataError(f"{length / rate:.3f} s long; at least {MIN_SECONDS} s is needed")
     return samples, rate
+
+
+def check_values(block: np.ndarray, first: int) -> None:
+    """Raises DataError where a value of (T, channels), whose first row is sample `first`, can be no sound."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN raises the flag
+        if np.abs(block).max() <= LOUDEST:
+            return
+        sample = first + int(np.flatnonzero(~(np.abs(block) <= LOUDEST).all(axis=1))[0])
+    raise DataError(f"sample {sample} is NaN, infinite or beyond all sound")
 
 
 def chunk_cut_short(libsndfile_log: str) -> bool:
@@ -123,16 +133,28 @@ class AudioFiles:
         self.room = keep_bytes
         self.prepare = prepare
         self.kept: dict[int, np.ndarray] = {}
+        self.measured = np.zeros(len(paths), np.int64)  # samples of each file when it was first read, 0 before
 
     def __len__(self) -> int:
         return len(self.paths)
 
+    def take(self, rows: Sequence[int]) -> "AudioFiles":
+        """The audio of these rows, in this order, with what is known and kept of it."""
+        taken = AudioFiles([self.paths[row] for row in rows], self.room, self.prepare)
+        taken.kept = {new: self.kept[row] for new, row in enumerate(rows) if row in self.kept}
+        taken.measured = self.measured[rows]
+        return taken
+
     def read(self, index: int) -> np.ndarray:
-        """(T,) float32 at 16 kHz. Raises DataError, as `load_audio`."""
+        """(T,) float32 at 16 kHz. Raises DataError as `load_audio`, and where the length is not what it was before."""
         samples = self.kept.get(index)
         if samples is None:
             samples = load_audio(self.paths[index])
             samples = self.prepare(samples) if self.prepare else samples
+            before = self.measured[index]
+            if before and before != len(samples):
+                raise DataError(f"{self.paths[index]}: has changed; it had {before} samples and has {len(samples)}")
+            self.measured[index] = len(samples)
             if samples.nbytes <= self.room:
                 self.room -= samples.nbytes
                 self.kept[index] = samples

@@ -10,6 +10,8 @@ peak is brought to 32767, so that nothing is clipped and rounding stays below 1/
 import json
 import struct
 import zlib
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +129,13 @@ class CachedAudio:
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    def take(self, rows: Sequence[int]) -> "CachedAudio":
+        """The audio of these rows, in this order."""
+        taken = copy(self)
+        taken.offset, taken.length, taken.scale = self.offset[rows], self.length[rows], self.scale[rows]
+        taken.wrong = {new: self.wrong[row] for new, row in enumerate(rows) if row in self.wrong}
+        return taken
 
     def read(self, index: int) -> np.ndarray:
         """(T,) float32 at 16 kHz. Raises DataError where the file could not be used when the cache was built."""
