@@ -137,7 +137,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         """(B / W, C, H, F) to the same."""
         if not self.training:
             return super().forward(x)
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         count = x.numel() // x.shape[1] * world()
         mean = differentiable.all_reduce(wide.sum(dim=(0, 2, 3))) / count
         centred = wide - mean[:, None, None]
