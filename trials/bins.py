@@ -70,9 +70,7 @@ def to_bins(scores, to, bins):
     if to.shift < 0:
         top = np.float32(BINS - 1)
         for k in range(len(bins)):
-            x = (scores[k] - to.low) * to.scale
-            x = x if x > np.float32(0) else np.float32(0)
-            bins[k] = np.uint16(np.int32(x if x < top else top))
+            bins[k] = np.int32(min(max((scores[k] - to.low) * to.scale, np.float32(0)), top))
         return
     bits = scores.view(np.int32)
     for k in range(len(bins)):

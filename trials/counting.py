@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from trials.arrays import Utterances
 from trials.bins import BINS, Bins
-from trials.kernels import Tables, Wanted, count_tile, normalise_tile
+from trials.kernels import Tables, Wanted, count_tile, normalise_tile, places_in
 
 TILE = (512, 1024)  # 2 MiB of scores: they are counted while still in the processor's cache
 
@@ -89,9 +89,9 @@ class Counts:
 
     def kept_in(self, bins: np.ndarray) -> Kept:
         """The scores kept in some bins."""
-        listed = np.zeros(BINS, bool)
-        listed[bins] = True
-        places = np.flatnonzero(listed[self.to(self.scores)])
+        marks = np.zeros(BINS, np.uint8)
+        marks[bins] = 1
+        places = places_in(self.scores, self.to, marks)
         run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places, side="right")
         order = np.argsort(-self.scores[places])
         scores = self.scores[places[order]]

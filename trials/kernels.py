@@ -41,6 +41,19 @@ class Tables(NamedTuple):
 
 
 @numba.njit(nogil=True, cache=True)
+def places_in(scores, to, marks):
+    """(K,) int64 places of the scores that fall into marked bins, rising."""
+    bins, places, n = np.empty(4096, np.uint16), np.empty(len(scores), np.int64), 0
+    for start in range(0, len(scores), len(bins)):
+        part = scores[start : start + len(bins)]
+        to_bins(part, to, bins[: len(part)])
+        for k in range(len(part)):
+            places[n] = start + k
+            n += marks[bins[k]]
+    return places[:n].copy()
+
+
+@numba.njit(nogil=True, cache=True)
 def normalise_tile(tile, row, column, scale, shift):
     """Score normalisation in place, for a tile whose corner is (row, column)."""
     rows, columns = tile.shape
