@@ -73,9 +73,7 @@ class MainModel(AASIST):
     ):
         check_ranges(ssl_mask, ssl_freeze_epochs, ssl_lr_scale, ssl_layer_decay)
         if ssl_cache and (not freeze_ssl or ssl_layers == "weighted"):
-            raise ConfigError(
-                "--ssl_cache keeps one layer of a speech model that stays as it is: give --freeze_ssl too"
-            )
+            raise ConfigError("--ssl_cache needs --freeze_ssl, and --ssl_layers last or a number")
         speech_model = load(ssl_path, pretrained=ssl_init == "pretrained")
         check_layers(ssl_layers, speech_model.config.num_hidden_layers, ssl_path)
         super().__init__(speech_model.config.hidden_size, nOut)

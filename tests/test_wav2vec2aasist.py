@@ -256,7 +256,7 @@ def test_the_cache_knows_other_weights(folder, tmp_path):
 
 def test_a_cache_that_cannot_be_is_refused(folder, tmp_path):
     for options in ({}, {"freeze_ssl": True, "ssl_layers": "weighted"}):
-        with pytest.raises(ConfigError, match="give --freeze_ssl too"):
+        with pytest.raises(ConfigError, match="--ssl_cache needs --freeze_ssl"):
             MainModel(4, ssl_path=folder(), ssl_cache=str(tmp_path), **options)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"--ssl_cache .*file: File exists"):
