@@ -40,9 +40,11 @@ FREE_TO_CHANGE |= {
     "eval",
 }
 FREE_TO_CHANGE |= {"dcf_p_target", "dcf_c_miss", "dcf_c_fa", "allow_outside", "skip_not_finite"}
+FREE_TO_CHANGE |= {"dedup", "score_norm", "cohort", "cohort_top", "trial_list", "scores_out"}
 
 # What --eval does not take from a checkpoint: where and with what it was trained is nobody else's business.
-HERE_AND_NOW = ("eval", "save_path", "initial_model", "device", "save_embeddings", "nDataLoaderThread", "audio_memory")
+HERE_AND_NOW = {"eval", "save_path", "initial_model", "device", "restart", "nDataLoaderThread", "audio_memory", "cache"}
+HERE_AND_NOW |= {"save_embeddings", "trial_list", "scores_out"}
 
 
 def option(default: object, group: str, help: str, **bounds: object) -> object:
@@ -134,9 +136,19 @@ class Config:
         0, "evaluation", "0: the whole utterance; n: num_eval crops of n frames, averaged", minimum=0
     )
     num_eval: int = option(10, "evaluation", "evenly spaced crops of an utterance, with eval_frames", minimum=1)
-    dcf_p_target: float = option(0.05, "evaluation", "minDCF: prior of a target trial", above=0, maximum=0.999999)
+    dcf_p_target: list[float] = option(
+        [0.05], "evaluation", "minDCF: priors of a target trial", above=0, maximum=0.999999, many=True
+    )
     dcf_c_miss: float = option(1.0, "evaluation", "minDCF: cost of a miss", above=0)
     dcf_c_fa: float = option(1.0, "evaluation", "minDCF: cost of a false acceptance", above=0)
+    dedup: bool = option(False, "evaluation", "drop utterances whose path the list has had before (default: keep them)")
+    score_norm: str = option("none", "evaluation", "score normalisation: adaptive s-norm", choices=("none", "asnorm"))
+    cohort: str = option("", "evaluation", "list whose utterances normalise the scores (asnorm)")
+    cohort_top: int = option(300, "evaluation", "how many of the cohort, the most alike (asnorm)", minimum=2)
+    trial_list: str = option(
+        "", "evaluation", "with --eval: score these trials too, lines of 'label path path' or two paths"
+    )
+    scores_out: str = option("", "evaluation", "with --trial_list: write its scores to this .npz or .txt file")
     save_embeddings: str = option("", "evaluation", "with --eval: write embeddings, labels, paths to this .npz file")
 
     model_options: dict = field(default_factory=dict)
@@ -193,7 +205,7 @@ def without_replaced_plugins(given: dict[str, Given], head: dict[str, Given], sc
 
 def run_options() -> list[Option]:
     """The fields of `Config` as options."""
-    kinds = {list[str]: str}
+    kinds = {list[str]: str, list[float]: float}
     declared = [f for f in fields(Config) if f.metadata]
     defaults = Config()
     return [Option(f.name, kinds.get(f.type, f.type), getattr(defaults, f.name), **f.metadata) for f in declared]
@@ -282,16 +294,23 @@ def from_text(text: str, kind: type, command_line: bool) -> object:
 
 def combinations_that_cannot_work(config: Config) -> Iterable[str]:
     """A sentence for each contradiction among options; what needs the lists is checked where they are read."""
+    if (config.score_norm == "asnorm") != bool(config.cohort):
+        yield "--score_norm asnorm and --cohort belong together: give both or neither"
     if config.eval:
         if not config.initial_model:
             yield "--eval scores a checkpoint: name it with --initial_model"
         if not config.test_list:
             yield "--eval scores lists: name them with --test_list"
+        if config.scores_out and not config.trial_list:
+            yield "--scores_out needs --trial_list: the pairs of a list are too many to write"
+        if len(config.test_list) > 1 and (config.save_embeddings or config.trial_list):
+            yield "--save_embeddings and --trial_list go with one test list"
         return
     if not config.train_list:
         yield "nothing to train on: name a --train_list (CSV with path,model_name), or a --config that does"
-    if config.save_embeddings:
-        yield "--save_embeddings goes with --eval"
+    for name in ("save_embeddings", "trial_list", "scores_out"):
+        if getattr(config, name):
+            yield f"--{name} goes with --eval"
     needs = plugins.utterances_needed(plugins.load("loss", config.trainfunc))
     if needs > 1 and config.sampler != "balanced":
         yield f"--trainfunc {config.trainfunc} compares utterances of one system: it needs --sampler balanced"

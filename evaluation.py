@@ -1,6 +1,5 @@
 """Score a list with a network: embed it, score all pairs, tell and write what came out."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from DatasetLoader import Dataset, EvalLoader, open_list
 from devices import find_device
 from distributed import agreed, rank
 from experiment import Experiment
-from files import write_text, written_whole
+from files import written_whole
 from SpeakerNet import ModelTrainer, SpeakerNet
 
 log = logging.getLogger(__name__)
@@ -26,14 +25,95 @@ def embed(trainer: ModelTrainer, data: Dataset) -> np.ndarray:
     return trainer.embed(loader)
 
 
-def evaluate(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray | None = None) -> dict:
-    """A list's results as plain data: see `scoring.evaluate`."""
-    table, config = data.table, trainer.config
-    embeddings = embed(trainer, data) if embeddings is None else embeddings
-    costs = [(config.dcf_p_target, config.dcf_c_miss, config.dcf_c_fa)]
+def quick_look(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray) -> dict:
+    """What training asks of the dev list: pooled and macro EER, thresholds, costs. The same on all processes."""
     if rank():
         return agreed(None)
-    return agreed(scoring.evaluate(embeddings, table.systems, names=table.paths, costs=costs, progress=True))
+    options = {"costs": costs(trainer.config), "device": str(trainer.device), "progress": True}
+    table = data.table
+    return agreed(scoring.evaluate(embeddings, table.systems, names=table.paths, quick=True, **options))
+
+
+def costs(config: Config) -> list[tuple[float, float, float]]:
+    """The operating points of the detection cost."""
+    return [(p_target, config.dcf_c_miss, config.dcf_c_fa) for p_target in config.dcf_p_target]
+
+
+def score_and_tell(
+    trainer: ModelTrainer, data: Dataset, name: str, experiment: Experiment, about: dict, threshold: float | None = None
+) -> dict:
+    """Score a list in full, show the table, write result/eval_<name>.json and its pictures; returns the results.
+
+    Parameters
+    ----------
+    about : dict
+        What goes into the file beside the results: `checkpoint`, and `classes` and `languages` of the train list, by
+        which conditions are told where the list has no such column.
+    threshold : float
+        One tuned on another list, at which this one's rates are told too.
+    """
+    config, embeddings = trainer.config, embed(trainer, data)
+    cohort = embed(trainer, open_list(config, config.cohort, eval_root(config))) if config.cohort else None
+    if rank():
+        return agreed(None)
+    if config.save_embeddings:
+        save_embeddings(config.save_embeddings, embeddings, data)
+    table = data.table
+    if config.dedup:
+        kept = scoring.first_of_each(table.paths)
+        table, embeddings = table.take(kept.tolist()), embeddings[kept]
+    norm = {"cohort": cohort, "top": config.cohort_top}
+    results = {
+        "list": table.source,
+        "checkpoint": about["checkpoint"],
+        "audio": how_read(config),
+        "skipped": data.skipped,
+    }
+    results |= scoring.evaluate(
+        embeddings,
+        table.systems,
+        languages=[language or "unknown" for language in table.languages] if any(table.languages) else None,
+        conditions=conditions(table, about),
+        names=table.paths,
+        costs=costs(config),
+        threshold=threshold,
+        device=str(trainer.device),
+        progress=True,
+        **norm,
+    )
+    scoring.write_results(results, experiment.results, name)
+    log.info("\n%s", scoring.table(results, table.source))
+    if config.trial_list:
+        score_trials(config, embeddings, table, experiment, norm)
+    return agreed(results)
+
+
+def conditions(table, about: dict) -> list[str] | None:
+    """The list's own column, or else what the train list's systems and languages say; None where neither is known."""
+    if all(table.conditions):
+        return table.conditions
+    if all(table.languages) and about["languages"]:
+        return scoring.conditions_of(table.systems, table.languages, about["classes"], about["languages"])
+    return None
+
+
+def score_trials(config: Config, embeddings: np.ndarray, table, experiment: Experiment, norm: dict) -> None:
+    """--trial_list: the scores of given pairs, and their error rates where the trials have labels."""
+    trials = scoring.read_trials(config.trial_list, table.paths)
+    scores = scoring.score_pairs(embeddings, trials.first, trials.second, names=table.paths, **norm)
+    if trials.labels is not None:
+        results = scoring.evaluate_trials(scores, trials.labels, costs=costs(config))
+        scoring.write_results({"list": config.trial_list} | results, experiment.results, Path(config.trial_list).stem)
+        log.info("\n%s", scoring.table(results, config.trial_list))
+    if config.scores_out:
+        scoring.write_scores(config.scores_out, scores, trials, table.paths)
+        log.info("%s scores in %s", f"{len(scores):,}", config.scores_out)
+
+
+def how_read(config: Config) -> dict:
+    """The options that decide which samples the encoder sees."""
+    names = ("eval_frames", "num_eval", "lowpass", "trim_silence", "loudness_norm")
+    return {name: getattr(config, name) for name in names}
 
 
 def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> None:
@@ -50,48 +130,26 @@ def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> 
         )
 
 
-def score_and_tell(trainer: ModelTrainer, data: Dataset, name: str, experiment: Experiment, checkpoint: Path) -> dict:
-    """Score a list in full, show the table, write result/eval_<name>.json; returns the results."""
-    embeddings = embed(trainer, data)
-    results = {"list": data.table.source, "checkpoint": str(checkpoint)} | evaluate(trainer, data, embeddings)
-    results |= {"audio": how_read(trainer.config), "skipped": data.skipped}
-    if rank():
-        return results
-    path = experiment.results / f"eval_{name}.json"
-    write_text(path, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    log.info("%s", summary(results))
-    if trainer.config.save_embeddings:
-        save_embeddings(trainer.config.save_embeddings, embeddings, data)
-    return results
+def eval_root(config: Config) -> str:
+    """The folder that test lists start from."""
+    return config.test_path or config.train_path
 
 
 def score_lists(config: Config) -> None:
     """--eval: score the test lists with --initial_model, which says which systems and languages training has seen."""
     state = checkpoints.read(config.initial_model)
-    net = SpeakerNet(config, len(state.get("classes", [0, 0])), weights_follow=True)
+    about = {
+        "checkpoint": config.initial_model,
+        "classes": state.get("classes", []),
+        "languages": state.get("languages", []),
+    }
+    net = SpeakerNet(config, max(2, len(about["classes"])), weights_follow=True)
     trainer = ModelTrainer(net, config, find_device(config.device))
     trainer.loadParameters(config.initial_model)
     experiment = Experiment(config.save_path)
     for name, path in zip(result_names(config.test_list), config.test_list, strict=True):
-        data = open_list(config, path, config.test_path or config.train_path)
-        score_and_tell(trainer, data, name, experiment, Path(config.initial_model))
-
-
-def how_read(config: Config) -> dict:
-    """The options that decide which samples the encoder sees."""
-    names = ("eval_frames", "num_eval", "lowpass", "trim_silence", "loudness_norm")
-    return {name: getattr(config, name) for name in names}
-
-
-def summary(results: dict) -> str:
-    """A list's results for people."""
-    costs = results["min_dcf"][0]
-    return (
-        f"{results['list']}: EER {results['eer']:.2%} at threshold {results['threshold']:.4f} (macro "
-        f"{results['macro_eer']:.2%}), minDCF({costs['p_target']:g}) {costs['min_dcf']:.4f}; "
-        f"{results['utterances']:,} utterances of {results['systems']} systems, "
-        f"{results['target_trials']:,} target and {results['nontarget_trials']:,} non-target trials"
-    )
+        data = open_list(config, path, eval_root(config))
+        score_and_tell(trainer, data, name, experiment, about)
 
 
 def result_names(lists: list[str]) -> list[str]:

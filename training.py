@@ -160,7 +160,7 @@ class Run:
         due = epoch % self.config.test_interval == 0 or epoch == self.config.max_epoch
         if due and self.dev:
             embeddings = evaluation.embed(self.trainer, self.dev)
-            results = evaluation.evaluate(self.trainer, self.dev, embeddings)
+            results = evaluation.quick_look(self.trainer, self.dev, embeddings)
             row |= {f"dev_{name}": results[name] for name in ("eer", "macro_eer", "threshold")}
             line += f", dev EER {results['eer']:.2%} (macro {results['macro_eer']:.2%})"
             self.warn(health.of_embeddings(embeddings, results["eer"]))
@@ -220,15 +220,21 @@ class Run:
         experiment.prune(self.config.keep)
 
     def finish(self) -> None:
-        """Score dev and test lists in full, with the best model by dev EER (the last where there is no dev list)."""
+        """Score dev and test lists in full, with the best model by dev EER (the last where there is no dev list).
+
+        The dev list's threshold is carried to the test lists.
+        """
         wait_for_all()
         chosen = agreed(self.experiment.best if self.experiment.best.exists() else self.experiment.last)
         self.trainer.loadParameters(chosen)
+        about = self.about | {"checkpoint": str(chosen)}
         lists = [data for data in (self.dev, *self.tests) if data]
         names = evaluation.result_names([data.table.source for data in lists])
         log.info("scoring with %s (epoch %d)", chosen, self.progress.best_epoch or self.progress.epoch)
+        threshold = None
         for name, data in zip(names, lists, strict=True):
-            evaluation.score_and_tell(self.trainer, data, name, self.experiment, chosen)
+            results = evaluation.score_and_tell(self.trainer, data, name, self.experiment, about, threshold)
+            threshold = results["threshold"] if data is self.dev else threshold
 
 
 def train(config: Config) -> None:

@@ -30,7 +30,7 @@ class Tones(AudioFiles):
 
 
 def losses(trainfunc: str, sampler: str, per_system: int) -> list[float]:
-    """The losses of an epoch's steps, in float64: in float32 the rounding of one step grows a thousandfold in the next."""
+    """The losses of an epoch's steps, in float64: in float32 a rounding grows a thousandfold a step."""
     values = {"train_list": "-", "trainfunc": trainfunc, "sampler": sampler, "nPerSpeaker": per_system, "nOut": 8}
     values |= {
         "batch_size": 8,
