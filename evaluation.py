@@ -63,7 +63,9 @@ def score_and_tell(trainer: ModelTrainer, data: Dataset, name: str, experiment: 
 def score_lists(config: Config) -> None:
     """--eval: score the test lists with --initial_model, which says which systems and languages training has seen."""
     state = checkpoints.read(config.initial_model)
-    trainer = ModelTrainer(SpeakerNet(config, len(state.get("classes", [0, 0]))), config, find_device(config.device))
+    trainer = ModelTrainer(
+        SpeakerNet(config, max(2, len(state.get("classes", [])))), config, find_device(config.device)
+    )
     trainer.loadParameters(config.initial_model)
     experiment = Experiment(config.save_path)
     for name, path in zip(result_names(config.test_list), config.test_list, strict=True):

@@ -13,7 +13,7 @@ def of_epoch(history: list[dict], warmup: float) -> Iterator[str]:
     losses = [row["loss"] for row in history]
     begun = int(warmup) + 1
     least = losses[0] - 0.01 * abs(losses[0])
-    if len(losses) == begun + PATIENCE and losses[0] > SMALL and min(losses[1:]) > least:
+    if len(losses) == begun + PATIENCE and losses[0] > SMALL and min(losses[begun:]) > least:
         yield (
             f"the loss has not fallen in {len(losses)} epochs ({losses[0]:.3f} to {losses[-1]:.3f}): "
             "is --lr too high or too low, or do the labels not belong to the audio?"

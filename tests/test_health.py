@@ -47,6 +47,10 @@ def test_a_loss_that_falls_or_has_fallen_is_not_told(losses, warmup):
     assert epochs_that_warn(losses, warmup) == []
 
 
+def test_a_loss_that_fell_while_warming_up_and_came_back_is_told():
+    assert epochs_that_warn([16.0, 12.0, 10.0, 15.0, *[16.0] * 30], warmup=4) == [5 + health.PATIENCE]
+
+
 def test_a_short_run_is_not_told_that_its_loss_does_not_fall():
     assert epochs_that_warn([16.0] * 10, warmup=0) == []
 
