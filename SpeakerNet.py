@@ -20,6 +20,7 @@ from DatasetLoader import Batch, EvalLoader, TrainLoader
 from devices import autocast, half_precision, seed_all
 from distributed import average_gradients, gathered, rank, same_buffers, share_rows, with_sync_batch_norm, world
 from optim import build_optimizer, schedule, set_lr
+from plugins import ConfigError, shown
 from progress import NotFinite, Progress
 from utils import AncestorTorch
 
@@ -29,9 +30,15 @@ log = logging.getLogger(__name__)
 def build(entry, given: dict, options: dict, everything: dict) -> nn.Module:
     """Call a plug-in with what its signature asks for; one that takes **kwargs gets all there is."""
     if plugins.takes_any_keyword(entry):
-        return entry(**everything | given | options)
-    asked = plugins.parameters(entry)
-    return entry(**{name: value for name, value in given.items() if name in asked}, **options)
+        arguments = everything | given | options
+    else:
+        asked = plugins.parameters(entry)
+        arguments = {name: value for name, value in given.items() if name in asked} | options
+    try:
+        return entry(**arguments)
+    except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
+        what = f"{entry.__module__} cannot be built with {shown(given | options, 400)}"
+        raise ConfigError(f"{what}: {' '.join(str(error).split())}") from error
 
 
 class SpeakerNet(nn.Module):
@@ -208,11 +215,16 @@ class ModelTrainer:
 
     def restore(self, state: dict, path) -> Progress:
         """Go on from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
-        checkpoints.load_weights(self.net.encoder, state["encoder"], path)
-        checkpoints.load_weights(self.net.loss, state["loss"], path)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        return Progress(**state["progress"])
+        try:
+            checkpoints.load_weights(self.net.encoder, state["encoder"], path)
+            checkpoints.load_weights(self.net.loss, state["loss"], path)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            return Progress(**state["progress"]).checked(len(self.loader))
+        except ConfigError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ConfigError(f"{path}: no run can go on from it ({shown(error)}); see --restart") from error
 
 
 def parameter_groups(net: SpeakerNet) -> list[dict]:

@@ -12,12 +12,12 @@ import struct
 import zlib
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from audio import SAMPLE_RATE, DataError
+from audio import LOUDEST, SAMPLE_RATE, DataError
 from filters import AudioFilters
 from lists import UtteranceList, named
 from parallel import in_order
@@ -94,13 +94,28 @@ def read_cache(path: Path) -> CacheFile:
         raise DataError(f"{path}: {error.strerror}") from None
     if zlib.crc32(text) != checksum:
         raise DataError(f"{path}: its index is damaged; remove it and build it again")
-    index = json.loads(text)
-    entries = [Entry(*row) for row in zip(*index["entries"], strict=True)]
+    try:
+        settings, entries = parsed_index(text)
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        raise DataError(f"{path}: its index makes no sense; remove it and build it again") from None
     total = sum(entry.length for entry in entries)
-    if start != total * SAMPLE.itemsize:
-        raise DataError(f"{path}: {start} bytes of samples where its index has {total * SAMPLE.itemsize}")
+    if start != total * SAMPLE.itemsize or any(entry.offset + entry.length > total for entry in entries):
+        raise DataError(f"{path}: its index and its {start} bytes of samples disagree; remove it and build it again")
     samples = np.memmap(path, SAMPLE, "r", shape=(total,)) if total else np.empty(0, SAMPLE)
-    return CacheFile(path, index["recipe"], samples, {entry.path: entry for entry in entries})
+    return CacheFile(path, settings, samples, {entry.path: entry for entry in entries})
+
+
+def parsed_index(text: bytes) -> tuple[dict, list[Entry]]:
+    """Recipe and entries of an index. What is no index raises one of the errors that `read_cache` waits for."""
+    index = json.loads(text)
+    kinds = [field.type for field in fields(Entry)]
+    entries = [Entry(*row) for row in zip(*index["entries"], strict=True)]
+    for entry in entries:
+        if any(type(value) is not kind for value, kind in zip(vars(entry).values(), kinds, strict=True)):
+            raise TypeError(entry)
+        if entry.offset < 0 or entry.length < 0 or not 0 <= entry.scale <= LOUDEST:
+            raise ValueError(entry)
+    return dict(index["recipe"]), entries
 
 
 def index_bytes(settings: dict, entries: list[Entry]) -> bytes:

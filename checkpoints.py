@@ -10,9 +10,11 @@ from torch import nn
 
 from files import written_whole
 from lists import named
-from plugins import ConfigError
+from plugins import ConfigError, shown
 
 FORMAT = 1
+KINDS = dict.fromkeys(("encoder", "loss", "optimizer", "scaler", "progress", "config"), dict)
+KINDS |= {"classes": list, "languages": list, "data": str}
 
 
 def write(path: str | Path, state: dict) -> None:
@@ -40,7 +42,19 @@ def read(path: str | Path) -> dict:
         raise ConfigError(f"{path}: not a checkpoint, or damaged ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(state, dict):
         raise ConfigError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
+    if "format" in state:
+        check_kinds(state, path)
     return state
+
+
+def check_kinds(state: dict, path: str | Path) -> None:
+    """Raises ConfigError where a checkpoint of ours holds what none of ours would."""
+    if state["format"] != FORMAT:
+        raise ConfigError(f"{path}: of format {shown(state['format'])}, and this is version {FORMAT} of the trainer's")
+    wrong = [name for name, kind in KINDS.items() if name in state and not isinstance(state[name], kind)]
+    wrong += [name for name in ("classes", "languages") if not all(isinstance(n, str) for n in state.get(name, []))]
+    if wrong:
+        raise ConfigError(f"{path}: not a checkpoint of this trainer, or tampered with (see its {', '.join(wrong)})")
 
 
 def check_sums(path: str | Path) -> None:
@@ -64,19 +78,25 @@ def encoder_weights(state: dict) -> dict[str, torch.Tensor]:
     under `model_state_dict`, and the bare encoder under `model`.
     """
     if "encoder" in state:
-        return state["encoder"]
+        return tensors(state["encoder"])
     state = state.get("model_state_dict", state)
-    if set(state) == {"model"}:
+    if isinstance(state, dict) and set(state) == {"model"}:
         state = state["model"]
-    state = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    state = {name.removeprefix("module."): value for name, value in tensors(state).items()}
     if any(name.startswith("__S__.") for name in state):
         state = {name: value for name, value in state.items() if name.startswith("__S__.")}
     return {name.removeprefix("__S__."): value for name, value in state.items()}
 
 
+def tensors(state: object) -> dict[str, torch.Tensor]:
+    """The weights by name among what a state dict holds; none in what is no state dict."""
+    items = state.items() if isinstance(state, dict) else ()
+    return {name: value for name, value in items if isinstance(name, str) and isinstance(value, torch.Tensor)}
+
+
 def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], path: str | Path) -> None:
     """Fill `module` with exactly these weights. Raises ConfigError naming what is missing, left over, misshapen."""
-    own = module.state_dict()
+    own, weights = module.state_dict(), tensors(weights)
     shape = {name: tuple(value.shape) for name, value in weights.items()}
     wrong = [f"{name}: not in the checkpoint" for name in own if name not in weights]
     wrong += [f"{name}: not in the model" for name in weights if name not in own]
@@ -85,6 +105,7 @@ def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], path: str 
         for name, value in own.items()
         if name in weights and shape[name] != tuple(value.shape)
     ]
+    wrong += [f"{name}: NaN or infinite" for name, value in weights.items() if not value.isfinite().all()]
     if wrong:
         raise ConfigError(named(f"{path} does not fit the model (--model, --nOut and the model's own options)", wrong))
     module.load_state_dict(weights)

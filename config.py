@@ -14,7 +14,7 @@ import yaml
 
 import plugins
 from config_sources import Given, peek, read_command_line, read_yaml
-from plugins import ConfigError, Option, suggestion
+from plugins import ConfigError, Option, shown, suggestion, unusable
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,12 @@ FREE_TO_CHANGE |= {
 FREE_TO_CHANGE |= {"dcf_p_target", "dcf_c_miss", "dcf_c_fa", "allow_outside", "skip_not_finite"}
 FREE_TO_CHANGE |= {"dedup", "score_norm", "cohort", "cohort_top", "trial_list", "scores_out"}
 
+LARGEST = 2**32 - 1  # of whole numbers: what every random generator takes for a seed
+
 # What --eval does not take from a checkpoint: where and with what it was trained is nobody else's business.
 HERE_AND_NOW = {"eval", "save_path", "initial_model", "device", "restart", "nDataLoaderThread", "audio_memory", "cache"}
 HERE_AND_NOW |= {"save_embeddings", "trial_list", "scores_out"}
+HERE_AND_NOW |= {"allow_outside"}
 
 
 def option(default: object, group: str, help: str, **bounds: object) -> object:
@@ -78,7 +81,7 @@ class Config:
     )
     nDataLoaderThread: int = option(2, "data", "threads that read audio", minimum=1, maximum=1024)
     audio_memory: float = option(
-        2.0, "data", "GB of decoded audio to keep in memory, so that it is read once", minimum=0
+        2.0, "data", "GB of decoded audio to keep in memory, so that it is read once", minimum=0, maximum=1e6
     )
 
     cache: str = option(
@@ -100,7 +103,7 @@ class Config:
     max_frames: int = option(200, "batches", "training crop: n*160 + 240 samples", minimum=10, maximum=360_000)
 
     model: str = option("ThinResNet34", "network", "the encoder, a file of models/")
-    nOut: int = option(512, "network", "dimension of the embedding", minimum=1)
+    nOut: int = option(512, "network", "dimension of the embedding", minimum=1, maximum=65_536)
     trainfunc: str = option("aamsoftmax", "network", "the loss, a file of loss/")
     initial_model: str = option("", "network", "checkpoint whose weights to start from, or to score with --eval")
 
@@ -133,9 +136,11 @@ class Config:
         25, "evaluation", "epochs between evaluations; each keeps a numbered checkpoint", minimum=1
     )
     eval_frames: int = option(
-        0, "evaluation", "0: the whole utterance; n: num_eval crops of n frames, averaged", minimum=0
+        0, "evaluation", "0: the whole utterance; n: num_eval crops of n frames, averaged", minimum=0, maximum=360_000
     )
-    num_eval: int = option(10, "evaluation", "evenly spaced crops of an utterance, with eval_frames", minimum=1)
+    num_eval: int = option(
+        10, "evaluation", "evenly spaced crops of an utterance, with eval_frames", minimum=1, maximum=1000
+    )
     dcf_p_target: list[float] = option(
         [0.05], "evaluation", "minDCF: priors of a target trial", above=0, maximum=0.999999, many=True
     )
@@ -228,7 +233,7 @@ def build(given: dict[str, Given], schema: list[Option]) -> Config:
     known = {o.name: o for o in schema}
     mistakes, values = [], {o.name: o.default for o in schema}
     for name, entry in given.items():
-        if name in ("config", "help"):
+        if name == "config" and entry.text:
             continue
         try:
             if name not in known:
@@ -258,9 +263,11 @@ def checked(given: Given, option: Option) -> object:
     if isinstance(value, str) and option.type is not str:
         value = from_text(value, option.type, given.text)
     if option.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 1 << 1023 else math.inf
     if type(value) is not option.type:
-        raise ConfigError(f"{given.value!r} is not {article(option.type)}")
+        raise ConfigError(f"{shown(given.value)} is not {article(option.type)}")
+    if option.type is str and unusable(value):
+        raise ConfigError(f"the value {unusable(value)}")
     check_bounds(value, option)
     return value
 
@@ -269,9 +276,11 @@ def check_bounds(value: object, option: Option) -> None:
     """Raises ConfigError where a value of the right type is none of the choices or out of range."""
     if option.type is float and not math.isfinite(value):
         raise ConfigError(f"{value} is not a finite number")
+    if option.type is int and abs(value) > LARGEST:
+        raise ConfigError(f"{shown(value)} is beyond {LARGEST}, the largest whole number here")
     if option.choices and value not in option.choices:
         choices = [str(choice) for choice in option.choices]
-        raise ConfigError(f"{value!r} is none of {', '.join(choices)}{suggestion(str(value), choices)}")
+        raise ConfigError(f"{shown(value)} is none of {', '.join(choices)}{suggestion(str(value), choices)}")
     if option.minimum is not None and value < option.minimum:
         raise ConfigError(f"{value} is below {option.minimum}")
     if option.above is not None and value <= option.above:
@@ -322,6 +331,8 @@ def combinations_that_cannot_work(config: Config) -> Iterable[str]:
 
 def recorded_values(recorded: dict) -> dict[str, Given]:
     """What --eval takes from a checkpoint's own configuration: how it was trained, not where."""
+    if not isinstance(recorded, dict) or not all(isinstance(name, str) for name in recorded):
+        raise ConfigError("the checkpoint's config is not a table of options")
     kept = {name: value for name, value in recorded.items() if name not in HERE_AND_NOW}
     return {name: Given(value, f"the checkpoint's config: {name}") for name, value in kept.items()}
 

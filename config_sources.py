@@ -1,12 +1,16 @@
 """Where options are given: a command line and a YAML file, each read into name → what was written and where."""
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from plugins import ConfigError, Option
+from plugins import ConfigError, Option, shown, unusable
+
+PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq")}
+NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,12 @@ def read_yaml(path: str) -> dict[str, Given]:
     for key, value in root.value:
         place = f"{path} line {key.start_mark.line + 1}"
         name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        if unusable(name):
+            mistakes.append(f"{place}: the name of an option {unusable(name)}")
+            continue
+        if name == "config":
+            mistakes.append(f"{place}: a config cannot name another")
+            continue
         if name in given:
             mistakes.append(f"{place}: {name} is given twice (also {given[name].place})")
             continue
@@ -109,9 +119,21 @@ def yaml_tree(path: str) -> yaml.Node | None:
 
 
 def plain_value(node: yaml.Node) -> object:
-    """A scalar or a list of scalars. Nothing deeper is ever built, so that aliases cannot grow."""
+    """A scalar or a list of scalars. Nothing deeper is ever built, so that aliases cannot grow.
+
+    Raises ValueError on anything else. Of numbers, only decimal forms are taken: YAML 1.1 reads 010 as 8, 1:30 as 90.
+    """
+    if node.tag not in PLAIN:
+        raise ConfigError(f"the tag {node.tag} has no place in a config: expected a plain value or a list of them")
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
         return [plain_value(item) for item in node.value]
     if not isinstance(node, yaml.ScalarNode):
         raise ConfigError("expected a plain value or a list of them")
-    return yaml.SafeLoader("").construct_object(node)
+    if unusable(node.value):
+        raise ConfigError(f"the value {unusable(node.value)}")
+    if node.tag in NUMBERS and (":" in node.value or re.match("[-+]?0[0-9a-zA-Z_]", node.value)):
+        raise ConfigError(f"{node.value} is no decimal number")
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (LookupError, AttributeError):  # what PyYAML raises where a tag does not go with its value
+        raise ConfigError(f"{shown(node.value)} is not what its tag says") from None

@@ -15,6 +15,7 @@ import numpy as np
 
 from audio import DataError
 from files import write_text
+from plugins import shown, unusable
 
 log = logging.getLogger(__name__)
 MOST_NAMED = 10  # mistakes of one kind that a message lists before it only counts them
@@ -86,11 +87,11 @@ def parse_list(content: bytes, source: str, allow_outside: bool = False) -> Utte
         raise DataError(f"{source}: not UTF-8 text (byte {error.start})") from None
     if not text.strip():
         raise DataError(f"{source}: the list is empty")
-    header = [cell.strip() for cell in text.lstrip().split("\n", 1)[0].split(",")]
+    header = [cell.strip().strip('"') for cell in text.lstrip().split("\n", 1)[0].split(",")]
     rows = csv_rows if {"path", "model_name"} & set(header) else two_column_rows
     paths, systems, languages, conditions, lines, broken = [], [], [], [], [], []
     for line, row in rows(text, source):
-        wrong = row if isinstance(row, str) else outside(row[0], allow_outside)
+        wrong = row if isinstance(row, str) else unfit(row, allow_outside)
         if wrong:
             broken.append(f"{source} line {line}: {wrong}")
             continue
@@ -131,7 +132,7 @@ def csv_rows(text: str, source: str):
                 missing = [c for c, i in zip(("path", "model_name"), columns, strict=False) if i is None]
                 if missing or len(set(header)) < len(header):
                     what = f"no column {' and '.join(missing)}" if missing else "a column is named twice"
-                    raise DataError(f"{source} line {reader.line_num}: {what} in the header {','.join(header)}")
+                    raise DataError(f"{source} line {reader.line_num}: {what} in the header {shown(','.join(header))}")
                 continue
             row = tuple("" if i is None or i >= len(cells) else cells[i].strip() for i in columns)
             if len(cells) != len(header):
@@ -148,7 +149,7 @@ def two_column_rows(text: str, source: str):  # noqa: ARG001 called like csv_row
     """The same for lines of `label path`; a path may hold spaces, a label may not."""
     for line, content in enumerate(text.split("\n"), 1):
         cells = content.strip().split(maxsplit=1)
-        if len(cells) == 1:
+        if len(cells) == 1 or cells == ["path", "model_name"]:
             yield line, "expected 'label path', or a CSV file whose first line names the columns path,model_name"
         elif cells and cells[0] in ("0", "1") and len(cells[1].split()) == 2:
             yield line, "this is a trial (label path path), not an utterance: it belongs in a trial list"
@@ -156,11 +157,18 @@ def two_column_rows(text: str, source: str):  # noqa: ARG001 called like csv_row
             yield line, (cells[1], cells[0], "", "")
 
 
+def unfit(row: tuple[str, ...], allow_outside: bool) -> str:
+    """What is wrong with a row's path, system, language or condition; '' where nothing is."""
+    for column, cell in zip(("path", "model_name", "language", "condition"), row, strict=True):
+        if unusable(cell):
+            return f"the {column} {unusable(cell)}: {shown(cell)}"
+    name = row[0].removeprefix("./")
+    return outside(name, allow_outside) if name else "the path is empty"
+
+
 def outside(path: str, allow: bool) -> str:
     """What is wrong with a path that leaves the folder it belongs to; '' where nothing is."""
     pure = PurePosixPath(path.replace("\\", "/"))
-    if "\0" in path:
-        return "the path holds a NUL byte"
     if not allow and (pure.is_absolute() or ".." in pure.parts):
         return f"{path} leaves the data folder"
     return ""

@@ -17,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent
 ENTRY = {"models": "MainModel", "loss": "LossFunction"}
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are halves of characters, which no file can hold
+LONGEST = 4096  # what Linux takes for a path
 GIVEN = ("self", "nOut", "nClasses")  # what SpeakerNet passes to every plug-in
 
 
@@ -55,9 +57,8 @@ def load(folder: str, name: str) -> Callable:
     known = names(folder)
     if name not in known:
         option = {"models": "model", "loss": "trainfunc"}[folder]
-        raise ConfigError(
-            f"no {folder}/{name}.py for --{option} {name}{suggestion(name, known)}; there is {', '.join(known)}"
-        )
+        near = suggestion(name[:LONGEST], known)
+        raise ConfigError(f"no {folder}/NAME.py for --{option} {shown(name)}{near}; there is {', '.join(known)}")
     return getattr(importlib.import_module(f"{folder}.{name}"), ENTRY[folder])
 
 
@@ -113,6 +114,19 @@ def parameter_help(documented: object) -> dict[str, str]:
         return {}
     entries = re.findall(r"^(\w[\w, ]*?) *:[^\n]*\n((?:[ \t]+[^\n]*\n?)+)", section[1] + "\n", re.MULTILINE)
     return {name.strip(): " ".join(text.split()) for group, text in entries for name in group.split(",")}
+
+
+def shown(value: object, most: int = 100) -> str:
+    """A value as an error message shows it: in one line, not too long, with nothing that a terminal would obey."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+def unusable(text: str) -> str:
+    """What keeps a text from being a name or a path; '' where nothing does."""
+    if CONTROL.search(text):
+        return "holds a NUL or another control character"
+    return f"is {len(text)} characters long" if len(text) > LONGEST else ""
 
 
 def suggestion(word: str, known: list[str]) -> str:

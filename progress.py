@@ -1,8 +1,8 @@
 """Where training stands: plain data that a checkpoint carries, so that a run goes on from there and nowhere else."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from plugins import ConfigError
+from plugins import ConfigError, shown
 
 
 class NotFinite(ConfigError):
@@ -34,6 +34,17 @@ class Progress:
     best_eer: float | None = None
     best_epoch: int = 0
     left_out: int = 0
+
+    def checked(self, batches: int) -> "Progress":
+        """Itself. Raises TypeError or ValueError where no run with so many batches in an epoch can stand there."""
+        for name, value in asdict(self).items():
+            kinds = (type(getattr(Progress(), name)), int) if name != "best_eer" else (float, int, type(None))
+            if not isinstance(value, kinds):
+                raise TypeError(f"{name} is {shown(value)}")
+        rows = [isinstance(row, dict) and row.get("epoch") == n for n, row in enumerate(self.history, 1)]
+        if not 0 <= self.done <= self.batch <= batches or len(rows) != self.epoch or not all(rows):
+            raise ValueError(f"epoch {self.epoch}, batch {self.batch} of {batches}, {len(rows)} epochs told")
+        return self
 
     def add(self, loss: float, accuracy: float, lr: float, utterances: int, seconds: float, waited: float) -> None:
         """One batch done."""

@@ -33,13 +33,13 @@ def newest_sound(experiment: Experiment) -> tuple[Path, dict] | None:
 
 def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
     """Raises ConfigError that lists the options, and whether the train data, differ from those of the checkpoint."""
-    before, now = state["config"], config.flat()
+    before, now = state.get("config", {}), config.flat()
     differences = [
         f"{name}: {before.get(name)} in the checkpoint, {now.get(name)} now"
         for name in sorted(before.keys() | now.keys())
         if name not in FREE_TO_CHANGE and before.get(name) != now.get(name)
     ]
-    if state["data"] != data:
+    if state.get("data") != data:
         differences.append("the utterances of the train list, or their lengths")
     if differences:
         advice = "--restart begins anew; another --save_path with --initial_model starts from these weights"

@@ -163,7 +163,7 @@ class Run:
             results = evaluation.quick_look(self.trainer, self.dev, embeddings)
             row |= {f"dev_{name}": results[name] for name in ("eer", "macro_eer", "threshold")}
             line += f", dev EER {results['eer']:.2%} (macro {results['macro_eer']:.2%})"
-            self.warn(health.of_embeddings(embeddings, results["eer"]))
+            self.warn(health.of_embeddings(embeddings, results["eer"], epoch, self.config.warmup_epochs))
         better = "dev_eer" in row and (progress.best_eer is None or row["dev_eer"] < progress.best_eer)
         if better:
             progress.best_eer, progress.best_epoch = row["dev_eer"], epoch
