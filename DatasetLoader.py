@@ -10,10 +10,10 @@ import torch
 
 from audio import AudioFiles, DataError, cut
 from cache import CachedAudio, open_cache
-from config import Config
 from distributed import own_part, rank, world
 from filters import AudioFilters
 from lists import UtteranceList, named, read_list
+from options import Config
 from parallel import in_order
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 import checkpoints
 import plugins
-from config import Config
 from DatasetLoader import Batch, EvalLoader, TrainLoader
 from devices import autocast, half_precision, seed_all
 from distributed import average_gradients, gathered, rank, same_buffers, share_rows, with_sync_batch_norm, world
 from optim import build_optimizer, schedule, set_lr
+from options import Config
 from plugins import ConfigError, shown
 from progress import NotFinite, Progress
 from utils import AncestorTorch

@@ -7,12 +7,12 @@ import numpy as np
 
 import checkpoints
 import scoring
-from config import Config
 from DatasetLoader import Dataset, EvalLoader, open_list
 from devices import find_device
 from distributed import agreed, rank
 from experiment import Experiment
 from files import written_whole
+from options import Config
 from SpeakerNet import ModelTrainer, SpeakerNet
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from config import Config
+from options import Config
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 import checkpoints
-from config import FREE_TO_CHANGE, Config
 from experiment import Experiment
 from lists import named
+from options import FREE_TO_CHANGE, Config
 from plugins import ConfigError
 
 log = logging.getLogger(__name__)

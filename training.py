@@ -14,13 +14,13 @@ import checkpoints
 import evaluation
 import health
 from audio import DataError
-from config import Config
 from DatasetLoader import BalancedSampler, Dataset, RandomSampler, TrainLoader, crop_samples, open_list
 from devices import find_device, seed_all
 from distributed import agreed, rank, wait_for_all, world
 from experiment import Experiment
 from files import written_as
 from lists import named
+from options import Config
 from plugins import ConfigError
 from progress import NotFinite, Progress
 from resuming import check_same_run, newest_sound

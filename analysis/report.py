@@ -11,7 +11,7 @@ from analysis.embeddings import Embeddings
 from analysis.experiment_folder import Folder
 from analysis.tracing import Rates, trace
 from audio import DataError
-from config import Config
+from options import Config
 
 DULL = ("save_path", "seed", "device", "nDataLoaderThread", "audio_memory", "save_interval", "save_embeddings")
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 ROOMS = {
-    0: "plugins config_sources config files audio filters cache cache_building parallel lists utils devices "
+    0: "plugins options config_sources config files audio filters cache cache_building parallel lists utils devices "
     "distributed progress signals health checkpoints experiment scoring tuneThreshold trials",
     1: "models loss optim DatasetLoader",
     2: "SpeakerNet evaluation resuming training",
