@@ -39,7 +39,9 @@ def load_audio(path: str | Path) -> np.ndarray:
     """
     try:
         samples, rate = decode(Path(path))
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except (soundfile.SoundFileError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as audio ({plain(error)})") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None

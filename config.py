@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from pathlib import Path
 
 import yaml
 
@@ -33,6 +34,8 @@ def resolve(argv: list[str] | None = None, recorded: Callable[[str], dict] | Non
     if recorded and "initial_model" in head and "eval" in head and head["eval"].value in (True, "true"):
         from_checkpoint = recorded_values(recorded(str(head["initial_model"].value)))
     head = from_checkpoint | head
+    if from_checkpoint and "save_path" not in from_yaml:
+        from_checkpoint["save_path"] = Given(experiment_of(str(head["initial_model"].value)), "--initial_model")
     schema = run_options() + plugin_options(**chosen_plugins(head))
     given = without_replaced_plugins(from_checkpoint | from_yaml, head, schema)
     return build(given | read_command_line(argv, schema), schema)
@@ -180,6 +183,12 @@ def combinations_that_cannot_work(config: Config) -> Iterable[str]:
         yield f"--trainfunc {config.trainfunc} needs --nPerSpeaker {needs} or more, and it is {config.nPerSpeaker}"
     if config.scheduler == "warmup_cosine" and config.warmup_epochs >= config.max_epoch:
         yield f"--warmup_epochs {config.warmup_epochs:g} is all of --max_epoch {config.max_epoch}: nothing to anneal"
+
+
+def experiment_of(checkpoint: str) -> str:
+    """The experiment that a checkpoint belongs to, where its results go: the folder above `model/`, or its own."""
+    folder = Path(checkpoint).parent
+    return str(folder.parent if folder.name == "model" else folder)
 
 
 def recorded_values(recorded: dict) -> dict[str, Given]:

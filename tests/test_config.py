@@ -129,7 +129,7 @@ def test_eval_takes_from_the_checkpoint_how_it_was_trained_but_not_where():
     )
     argv = ["--eval", "--initial_model", "m", "--test_list", "l", "--eval_frames", "0"]
     config = resolve(argv, recorded=lambda path: recorded.flat())  # noqa: ARG005
-    assert (config.nOut, config.save_path, config.eval_frames) == (7, Config.save_path, 0)
+    assert (config.nOut, config.save_path, config.eval_frames) == (7, ".", 0)
     assert config.model_options["encoder_type"] == "ASP"
 
 
