@@ -49,10 +49,11 @@ def read(path: str | Path) -> dict:
 
 def check_kinds(state: dict, path: str | Path) -> None:
     """Raises ConfigError where a checkpoint of ours holds what none of ours would."""
-    if state["format"] != FORMAT:
+    if not isinstance(state["format"], int) or state["format"] != FORMAT:
         raise ConfigError(f"{path}: of format {shown(state['format'])}, and this is version {FORMAT} of the trainer's")
     wrong = [name for name, kind in KINDS.items() if name in state and not isinstance(state[name], kind)]
-    wrong += [name for name in ("classes", "languages") if not all(isinstance(n, str) for n in state.get(name, []))]
+    texts = {name: state.get(name, []) for name in ("classes", "languages") if name not in wrong}
+    wrong += [name for name, words in texts.items() if not all(isinstance(word, str) for word in words)]
     if wrong:
         raise ConfigError(f"{path}: not a checkpoint of this trainer, or tampered with (see its {', '.join(wrong)})")
 

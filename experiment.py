@@ -68,6 +68,11 @@ class Experiment:
         for path in self.models.glob("*.model"):
             path.unlink()
 
+    def sweep(self) -> None:
+        """Remove the checkpoints that a killed run had half written."""
+        for path in self.models.glob(".*.tmp"):
+            path.unlink()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the folder's only writer. Raises ConfigError that names the other; one that died holds nothing."""
@@ -80,6 +85,7 @@ class Experiment:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
+            self.sweep()
             yield
 
     def describe(self, config: Config, device: torch.device) -> None:

@@ -82,11 +82,14 @@ def read(path: str | Path) -> Embeddings:
                     f"{path}: no array {' and '.join(missing)} in it (it holds {', '.join(file) or 'none'})"
                 )
             arrays = {name: file[name] for name in (*NEEDED, *OPTIONAL) if name in file}
+            strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if strange:  # numpy gives the bytes of whatever is no array
+                raise DataError(f"{path}: {', '.join(strange)} in it is no array")
     except DataError:
         raise
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         what = "it holds Python objects, which are not read" if "allow_pickle" in str(error) else "not an .npz file"
         raise DataError(f"{path}: {what}") from None
     return checked(arrays, str(path))

@@ -68,6 +68,8 @@ class MainModel(nn.Module):
     def __init__(
         self, nOut: int, *, encoder_type: Literal["SAP", "ASP"] = "SAP", n_mels: int = 40, log_input: bool = True
     ):
+        if not 8 <= n_mels <= 257:  # three strides halve them; more than there are frequencies tell nothing
+            raise ValueError(f"n_mels is {n_mels}, and it must lie between 8 and 257")
         super().__init__()
         self.encoder_type, self.log_input = encoder_type, log_input
         self.torchfb = MelSpectrogram(

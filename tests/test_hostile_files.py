@@ -160,7 +160,7 @@ def cached(corpus, tmp_path):
     return tmp_path / "cache/train.cache"
 
 
-def lie(path, **change) -> None:
+def lie(path, change) -> None:
     """Give the first entry of a cache other values, under a checksum that is right."""
     whole = read_cache(path)
     entries = [vars(entry) for entry in whole.entries.values()]
@@ -177,7 +177,7 @@ LIES += [{"offset": 10**40}, {"length": True}]
 
 @pytest.mark.parametrize("change", LIES, ids=str)
 def test_a_cache_whose_index_lies_is_refused(cached, change):
-    lie(cached, **change)
+    lie(cached, change)
     with pytest.raises(DataError, match=r"train\.cache: .* build it again"):
         read_cache(cached)
 
@@ -271,7 +271,7 @@ def test_names_are_escaped_in_html_and_harmless_in_tensorboard(corpus, options, 
     argv = {"initial_model": folder / "model/last.model", "test_list": corpus / "test.csv", "save_path": tmp_path / "e"}
     assert main(command(argv | {"save_embeddings": tmp_path / "<i>e.npz"}, "--eval")) == 0
     assert analyse.main(["umap", str(tmp_path / "<i>e.npz"), "--method", "pca", "--out", str(tmp_path / "views")]) == 0
-    assert analyse.main(["report", str(folder), "--out", str(tmp_path / "report.html")]) == 0
+    assert analyse.main(["report", str(folder), "--method", "pca", "--out", str(tmp_path / "report.html")]) == 0
     for page in (tmp_path / "views/pca.html", tmp_path / "report.html"):
         text = page.read_text(encoding="utf-8")
         assert "<script>alert" not in text and "<b>exp" not in text and "<i>e" not in text

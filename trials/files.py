@@ -54,6 +54,9 @@ def read_embeddings(path: str | Path) -> Saved:
         raise ScoringError(f"{path} cannot be read as embeddings (.npz): {error}") from error
     if "embeddings" not in arrays:
         raise ScoringError(f"{path} has no array `embeddings`; it has {found}")
+    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if strange:  # numpy gives the bytes of whatever is no array
+        raise ScoringError(f"{path}: {', '.join(strange)} in it is no array")
     embeddings = arrays.pop("embeddings")
     if embeddings.ndim != 2:
         raise ScoringError(
