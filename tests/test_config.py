@@ -2,7 +2,7 @@
 
 import pytest
 
-from config import Config, dump, from_values, resolve, run_options
+from config import dump, from_values, resolve, run_options
 from plugins import ConfigError
 
 TRAIN = ["--train_list", "train.csv"]
