@@ -178,7 +178,7 @@ class TrainLoader:
 
     Parameters
     ----------
-    audio : AudioFiles
+    audio : AudioFiles, CachedAudio or DeviceAudio
     lengths : (N,) int64
         Samples of each utterance, as `AudioFiles.lengths` measured them.
     labels : (N,) int64
@@ -211,7 +211,7 @@ class TrainLoader:
     def read(self, rows: np.ndarray, starts: np.ndarray) -> Batch:
         """One batch: rows (B,) of the list, cut at `starts` (N,)."""
         crops = self.audio.gather(rows, starts[rows], self.length)
-        return Batch(torch.from_numpy(crops), torch.from_numpy(self.labels[rows]), rows)
+        return Batch(torch.as_tensor(crops), torch.from_numpy(self.labels[rows]), rows)
 
 
 def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:

@@ -159,6 +159,10 @@ class CachedAudio:
         start = self.offset[index]
         return self.samples[start : start + self.length[index]].astype(np.float32) * self.scale[index]
 
+    def raw(self, index: int) -> np.ndarray:
+        """(T,) int16, to be multiplied by `scale[index]`. A copy: the mapped file is not for writing."""
+        return self.samples[self.offset[index] : self.offset[index] + self.length[index]].astype(np.int16)
+
     def lengths(self, threads: int = 1, description: str = "") -> tuple[np.ndarray, dict[int, str]]:  # noqa: ARG002
         """Samples of each utterance (N,) int64, and what is wrong with which row. Known, hence at once."""
         return self.length.copy(), dict(self.wrong)

@@ -11,6 +11,7 @@ FREE_TO_CHANGE = frozenset(
         "nDataLoaderThread",
         "audio_memory",
         "cache",
+        "data_on_device",
         "save_interval",
         "keep",
         "train_path",
@@ -92,6 +93,9 @@ class Config:
 
     cache: str = option(
         "", "data", "folder of caches made by dataprep.py cache: audio decoded once, read at memory's speed"
+    )
+    data_on_device: str = option(
+        "auto", "data", "keep the train audio in the GPU's memory (auto: where it fits)", choices=("auto", "yes", "no")
     )
     skip_bad_audio: bool = option(False, "data", "go on without files that cannot be used, and record which")
     allow_outside: bool = option(False, "data", "allow lists whose paths are absolute or leave their folder")

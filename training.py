@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import closing, nullcontext
 
 import numpy as np
+import torch
 from torch.utils.tensorboard import SummaryWriter
 
 import checkpoints
@@ -15,6 +16,7 @@ import evaluation
 import health
 from audio import DataError
 from DatasetLoader import BalancedSampler, Dataset, RandomSampler, TrainLoader, crop_samples, open_list
+from device_audio import DeviceAudio, fits
 from devices import find_device, seed_all
 from distributed import agreed, rank, wait_for_all, world
 from experiment import Experiment
@@ -54,7 +56,7 @@ def make_sampler(config: Config, labels: np.ndarray, classes: list[str]) -> Rand
     return RandomSampler(labels, config.batch_size)
 
 
-def make_loader(config: Config, data: Dataset) -> TrainLoader:
+def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoader:
     """The batches of the train list. Raises ConfigError where list and options do not go together."""
     classes = data.table.classes()
     if len(classes) < 2:
@@ -66,7 +68,11 @@ def make_loader(config: Config, data: Dataset) -> TrainLoader:
     labels = data.table.labels(classes)
     sampler = make_sampler(config, labels, classes)
     length = crop_samples(config.max_frames)
-    return TrainLoader(data.audio, data.lengths, labels, sampler, length, config.seed, config.nDataLoaderThread)
+    audio = data.audio
+    wanted = {"yes": True, "no": False}.get(config.data_on_device)
+    if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
+        audio = DeviceAudio(audio, data.lengths, device)
+    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, config.nDataLoaderThread)
 
 
 def digest(data: Dataset) -> str:
@@ -82,7 +88,7 @@ class Run:
         self.config, self.experiment, self.signals = config, experiment, signals
         device = find_device(config.device)
         self.train, self.dev, self.tests = open_lists(config)
-        loader = make_loader(config, self.train)
+        loader = make_loader(config, self.train, device)
         self.classes = self.train.table.classes()
         self.about = {
             "classes": self.classes,
