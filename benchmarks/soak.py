@@ -96,7 +96,7 @@ class Soak:
         """Do it at a random moment, while the process lives; returns what undoes it."""
         if not fault:
             return lambda: None
-        moment = time.monotonic() + self.dice.uniform(0, min(self.seconds, 25))
+        moment = time.monotonic() + self.dice.uniform(0, 0.4 * self.seconds)
         while process.poll() is None and time.monotonic() < moment:
             time.sleep(0.005)
         if process.poll() is None and fault.startswith("SIG"):
