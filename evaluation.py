@@ -1,6 +1,7 @@
 """Score a list with a network: embed it, score all pairs, tell and write what came out."""
 
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def quick_look(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray) -> 
     """What training asks of the dev list: pooled and macro EER, thresholds, costs. The same on all processes."""
     if rank():
         return agreed(None)
-    options = {"costs": costs(trainer.config), "device": str(trainer.device), "progress": True}
+    options = {"costs": costs(trainer.config), "device": str(trainer.device), "progress": sys.stderr.isatty()}
     table = data.table
     return agreed(scoring.evaluate(embeddings, table.systems, names=table.paths, quick=True, **options))
 
@@ -78,7 +79,7 @@ def score_and_tell(
         costs=costs(config),
         threshold=threshold,
         device=str(trainer.device),
-        progress=True,
+        progress=sys.stderr.isatty(),
         **norm,
     )
     scoring.write_results(results, experiment.results, name)
