@@ -186,7 +186,12 @@ def count_trials(
         ThreadPoolExecutor(threads) as pool,
     ):
         jobs = [pool.submit(_count_share, listed, to, wanted, room, groups, work, lock, bar) for _ in range(threads)]
-        shares = [job.result() for job in jobs]
+        try:
+            shares = [job.result() for job in jobs]
+        finally:
+            with lock:
+                for _ in work:  # an interruption leaves the other threads nothing to go on with
+                    pass
     total = shares[0]
     for share in shares[1:]:
         total.pooled += share.pooled
