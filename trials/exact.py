@@ -173,10 +173,13 @@ def kept_points(
     new_bin = np.append(True, kept.bins[1:] != kept.bins[:-1])[: len(place)]
     start = np.maximum.accumulate(np.where(new_bin, place, 0))  # of the scores of the same bin
     last_of_tie = np.append(kept.scores[1:] != kept.scores[:-1], True)[: len(kept.scores)]
+    # weights are added up in long double: a hundred thousand roundings of one bin would show in the 11th digit
+    exact = np.int64 if curve == "pooled" else np.longdouble
     accepted = []
     for kind, above in zip((False, True), _above(counts, curve), strict=True):
-        sums = np.concatenate([np.zeros(1, weights.dtype), np.cumsum(weights * (target == kind))])
-        accepted.append((above[kept.bins] + sums[1:] - sums[start])[last_of_tie])
+        sums = np.concatenate([np.zeros(1, exact), np.cumsum(weights * (target == kind), dtype=exact)])
+        inside = (sums[1:] - sums[start]).astype(weights.dtype)
+        accepted.append((above[kept.bins] + inside)[last_of_tie])
     return kept.scores[last_of_tie], accepted[1], accepted[0]
 
 
