@@ -40,9 +40,8 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     if cpu.exists():
         model = next((line.split(":")[1].strip() for line in cpu.open() if line.startswith("model name")), model)
-    blas = next(
-        (f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info() if lib["user_api"] == "blas"), "?"
-    )
+    libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas" and "numpy" in lib["filepath"]]
+    blas = " ".join(f"{lib['internal_api']} {lib['version']}" for lib in libraries)
     return f"{model}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}, numpy {np.__version__}, {blas}"
 
 

@@ -209,6 +209,7 @@ def test_arrays_of_the_wrong_form_are_refused(embeddings, labels, said):
     ("option", "said"),
     [
         ({"costs": ((1.0, 1, 1),)}, "p_target"),
+        ({"costs": ((0.1, 1),)}, "three numbers"),
         ({"false_acceptances": (1.5,)}, "fraction between 0 and 1"),
         ({"threshold": float("nan")}, "threshold must be a number"),
         ({"draws": -1}, "0 or more draws"),
@@ -272,3 +273,13 @@ def test_the_table_speaks_percent():
 def test_utterances_are_sorted_by_system_and_say_where_they_stood():
     listed = utterances(np.array([[1.0, 0], [0, 1], [1, 1]]), ["b", "a", "b"])
     assert (listed.order.tolist(), listed.starts.tolist(), listed.trials()) == ([1, 0, 2], [0, 1, 3], (1, 2))
+
+
+@pytest.mark.parametrize("few", [exact.FEW, 0])
+def test_a_perfect_and_a_blind_encoder_are_told_exactly(monkeypatch, few):
+    monkeypatch.setattr(exact, "FEW", few)
+    labels = np.arange(1500) % 4
+    perfect = evaluate(np.eye(4)[labels], labels, quick=True)
+    assert (perfect["eer"], perfect["macro_eer"], perfect["threshold"]) == (0, 0, 1)
+    blind = evaluate(np.ones((1500, 4)), labels, quick=True)
+    assert (blind["eer"], blind["macro_eer"], blind["min_dcf"][0]["min_dcf"]) == (1, 1, 1)

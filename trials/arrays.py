@@ -9,7 +9,7 @@ import numpy as np
 
 from tuneThreshold import ScoringError
 
-CHUNK = 4096  # rows converted at once: a memory-mapped array is never in memory twice
+CHUNK = 512  # rows converted at once: a memory-mapped array is never in memory twice
 NAMED = 5  # culprits that an error names before it says how many more there are
 
 

@@ -95,7 +95,8 @@ class Counts:
         run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places, side="right")
         order = np.argsort(-self.scores[places])
         scores = self.scores[places[order]]
-        return Kept(scores, self.to(scores), *self.runs[run[order], 1:].T)
+        run = run[order]
+        return Kept(scores, self.to(scores), self.runs[:, 1][run], self.runs[:, 2][run])
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,12 @@ def count_trials(
         ThreadPoolExecutor(threads) as pool,
     ):
         jobs = [pool.submit(_count_share, listed, to, wanted, room, groups, work, lock, bar) for _ in range(threads)]
-        shares = [job.result() for job in jobs]
+        try:
+            shares = [job.result() for job in jobs]
+        finally:
+            with lock:
+                for _ in work:  # an interruption leaves the other threads nothing to go on with
+                    pass
     total = shares[0]
     for share in shares[1:]:
         total.pooled += share.pooled
@@ -243,7 +249,7 @@ def _tables(listed: Utterances, groups: Groups, room: int) -> Tables:
         groups=np.zeros((groups.count, groups.bins)),
         kind=0 if not groups.bins else 1 if groups.pairs else 2,
         group_shift=(BINS // groups.bins).bit_length() - 1 if groups.bins else 0,
-        block=np.zeros(BINS, np.uint32),
+        block=np.zeros(BINS, np.int32),
         bins=np.empty(TILE[1], np.uint16),
         kept=np.empty(room + TILE[1] if room else 0, np.float32),  # a whole row of a tile is written before it is cut
         runs=np.empty((blocks, 3), np.int32),

@@ -92,6 +92,7 @@ def evaluate(
     check_options(costs, false_acceptances, threshold)
     if draws < 0:
         raise ScoringError(f"the bootstrap takes 0 or more draws, not {draws}")
+    names = None if names is None else column(names, "names", len(embeddings))
     listed = utterances(embeddings, labels, names)
     if cohort is not None:
         listed = normalised(listed, cohort, top)

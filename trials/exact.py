@@ -15,8 +15,8 @@ import numpy as np
 from trials.arrays import Utterances
 from trials.bins import BINS, Bins
 from trials.counting import NO_GROUPS, Counts, Kept, count_trials, macro_weights, want
-from trials.kernels import Wanted
-from trials.questions import Question
+from trials.kernels import Wanted, lowest_in
+from trials.questions import Need, Question
 from trials.sampling import DRAWS, sample
 from tuneThreshold import Curve, ScoringError
 
@@ -100,17 +100,14 @@ def _spanning(low: float, high: float) -> Bins:
 
 def _look_into(listed: Utterances, counts: Counts, wanted: Wanted, points: dict[Question, list], options: dict) -> None:
     """Collect the points of the curves that the questions need, from this pass or from as many more as it takes."""
-    needs = {}
-    for question in points:
-        edges = edges_of(listed, counts, question.curve)
-        bins = edges.thresholds[question.bins(edges, counts.to)].astype(np.int64)
-        needs[question] = bins[counts.to.inside(bins)]
-    height = counts.pooled.sum(axis=0)
-    needed = np.unique(np.concatenate(list(needs.values())))
+    needs = {question: _bins_for(listed, counts, question) for question in points}
+    needed = np.unique(np.concatenate([bins for need in needs.values() for bins in need]))
     if counts.to.shift == 0:
-        for question, bins in needs.items():
-            points[question].append(single_points(counts, question.curve, bins))
+        for question, need in needs.items():
+            bins = np.concatenate(need)
+            points[question].append(border_points(counts, question.curve, bins, counts.to.values(bins)))
         return
+    height = counts.pooled.sum(axis=0)
     needed = needed[np.argsort(height[needed], kind="stable")]
     light = needed[np.cumsum(height[needed]) <= ROOM]
     if not (counts.complete and wanted.bins[light].all()):
@@ -119,15 +116,25 @@ def _look_into(listed: Utterances, counts: Counts, wanted: Wanted, points: dict[
         wanted = want(marks, len(listed.systems))
         counts = count_trials(listed, counts.to, wanted=wanted, room=int(height[light].sum()), **options)
         assert counts.complete, "there was room for every score of the bins just counted"
-    kept = counts.kept_in(light)
-    for question, bins in needs.items():
-        mine = kept.within(bins[np.isin(bins, light)])
+    kept = counts.kept_in(np.intersect1d(light, np.concatenate([need.all for need in needs.values()])))
+    lowest = lowest_in(counts.scores, counts.to)
+    for question, need in needs.items():
+        mine = kept.within(np.intersect1d(need.all, light))
         points[question].append(kept_points(listed, counts, question.curve, mine))
+        bins = np.intersect1d(need.lowest, light)
+        points[question].append(border_points(counts, question.curve, bins, lowest[bins]))
     for bin_ in np.setdiff1d(needed, light):
-        concerned = {question: points[question] for question, bins in needs.items() if bin_ in bins}
+        concerned = {question: points[question] for question, need in needs.items() if bin_ in np.concatenate(need)}
         finer = counts.to.zoom(int(bin_))
         nothing = want(np.zeros(BINS), len(listed.systems))
         _look_into(listed, count_trials(listed, finer, **options), nothing, concerned, options)
+
+
+def _bins_for(listed: Utterances, counts: Counts, question: Question) -> Need:
+    """The numbers of the bins that a question needs, of those that are more than all scores beyond an end."""
+    edges = edges_of(listed, counts, question.curve)
+    chosen = [edges.thresholds[indices] for indices in question.bins(edges, counts.to)]
+    return Need(*(bins[counts.to.inside(bins)] for bins in chosen))
 
 
 def edges_of(listed: Utterances, counts: Counts, curve: str) -> Curve:
@@ -148,10 +155,12 @@ def _above(counts: Counts, curve: str) -> np.ndarray:
     return histogram[:, ::-1].cumsum(axis=1)[:, ::-1] - histogram
 
 
-def single_points(counts: Counts, curve: str, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thresholds, hits and false alarms at bins that hold one number each."""
+def border_points(
+    counts: Counts, curve: str, bins: np.ndarray, thresholds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds, hits and false alarms at the lowest scores of bins, which are `thresholds`."""
     false_alarms, hits = (_above(counts, curve) + counts.histogram(curve))[:, bins]
-    return counts.to.values(bins), hits, false_alarms
+    return thresholds, hits, false_alarms
 
 
 def kept_points(
@@ -164,10 +173,13 @@ def kept_points(
     new_bin = np.append(True, kept.bins[1:] != kept.bins[:-1])[: len(place)]
     start = np.maximum.accumulate(np.where(new_bin, place, 0))  # of the scores of the same bin
     last_of_tie = np.append(kept.scores[1:] != kept.scores[:-1], True)[: len(kept.scores)]
+    # weights are added up in long double: a hundred thousand roundings of one bin would show in the 11th digit
+    exact = np.int64 if curve == "pooled" else np.longdouble
     accepted = []
     for kind, above in zip((False, True), _above(counts, curve), strict=True):
-        sums = np.concatenate([np.zeros(1, weights.dtype), np.cumsum(weights * (target == kind))])
-        accepted.append((above[kept.bins] + sums[1:] - sums[start])[last_of_tie])
+        sums = np.concatenate([np.zeros(1, exact), np.cumsum(weights * (target == kind), dtype=exact)])
+        inside = (sums[1:] - sums[start]).astype(weights.dtype)
+        accepted.append((above[kept.bins] + inside)[last_of_tie])
     return kept.scores[last_of_tie], accepted[1], accepted[0]
 
 

@@ -34,7 +34,7 @@ class Tables(NamedTuple):
     groups: np.ndarray  # (G, bins) float64
     kind: int  # of groups: 0 none, 1 pairs of systems, 2 systems
     group_shift: int
-    block: np.ndarray  # (BINS,) uint32, the histogram of one block of trials
+    block: np.ndarray  # (BINS,) int32, the histogram of one block of trials
     bins: np.ndarray  # (columns of a tile,) uint16
     kept: np.ndarray  # (room,) float32
     runs: np.ndarray  # (blocks of a tile, 3) int32
@@ -51,6 +51,18 @@ def places_in(scores, to, marks):
             places[n] = start + k
             n += marks[bins[k]]
     return places[:n].copy()
+
+
+@numba.njit(nogil=True, cache=True)
+def lowest_in(scores, to):
+    """(BINS,) float32, the lowest score in each bin; infinity where there is none."""
+    bins, lowest = np.empty(4096, np.uint16), np.full(BINS, np.float32(np.inf))
+    for start in range(0, len(scores), len(bins)):
+        part = scores[start : start + len(bins)]
+        to_bins(part, to, bins[: len(part)])
+        for k in range(len(part)):
+            lowest[bins[k]] = min(lowest[bins[k]], part[k])
+    return lowest
 
 
 @numba.njit(nogil=True, cache=True)
@@ -80,8 +92,9 @@ def _add_block(tables, target, weight, one, other, weighed):
     Where there are two histograms `one` and `other`, those `weighed` rows further take the weight of the trials.
     """
     block, pooled, macro, groups = tables.block, tables.pooled[target], tables.macro[target], tables.groups
-    for b in range(BINS):
+    for b in range(len(block)):
         pooled[b] += block[b]
+    for b in range(len(block)):
         macro[b] += weight * block[b]
     if one >= 0:
         for b in range(BINS):
@@ -115,7 +128,7 @@ def _add_scores(bins, tables, target, weight, one, other, weighed):
 def _count(bins, block):
     """Count into the histogram of a block."""
     for k in range(len(bins)):
-        block[bins[k]] += np.uint32(1)
+        block[bins[k]] += np.int32(1)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -127,7 +140,7 @@ def _count_and_keep(scores, bins, block, wanted, kept):
     n = 0
     for k in range(len(bins)):
         b = bins[k]
-        block[b] += np.uint32(1)
+        block[b] += np.int32(1)
         kept[n] = scores[k]
         n += wanted[b]
     return n

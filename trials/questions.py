@@ -1,14 +1,15 @@
 """What can be asked of a curve, and in which bins of its histogram, or of a sample's, the answer must lie.
 
 Each question knows three things. `read` takes the answer from a curve. `bins` takes the curve at the borders of the
-bins, where every bin is one threshold, and returns those (as indices of its points) whose scores must be known for
-`read` to give the answer of the whole curve. `expected` takes that curve of a random sample, and returns the bins in
+bins, where every bin is one threshold, and returns `Need`: whose scores must be known for `read` to give the answer of
+the whole curve. `expected` takes that curve of a random sample, and returns the bins in
 which the answer of all trials lies but for bad luck.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,9 +33,16 @@ def _spread(rate: np.ndarray, draws: int) -> np.ndarray:
     return np.sqrt(rate * (1 - rate) / draws) + 1 / draws
 
 
-def _and_above(index: int) -> np.ndarray:
-    """The bin of this index and the occupied one above, where the next threshold is; index 0 is above all bins."""
-    return np.array([i for i in (index, index - 1) if i >= 1], dtype=np.int64)
+class Need(NamedTuple):
+    """Bins, as indices of the points of a curve: those of which all scores are needed, or the lowest score alone."""
+
+    all: np.ndarray
+    lowest: np.ndarray
+
+
+def _and_above(index: int) -> Need:
+    """The bin of this index, and of the occupied one above, the next threshold; index 0 is above all bins."""
+    return Need(np.arange(index, index + (index >= 1)), np.arange(max(index - 1, 1), index))
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class EqualError:
     def read(self, curve: Curve) -> Point:
         return equal_error(curve)
 
-    def bins(self, edges: Curve, to: Bins) -> np.ndarray:  # noqa: ARG002
+    def bins(self, edges: Curve, to: Bins) -> Need:  # noqa: ARG002
         return _and_above(int(np.argmax(edges.fpr >= edges.fnr - TIE)))
 
     def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
@@ -64,7 +72,7 @@ class FalseAcceptance:
     def read(self, curve: Curve) -> Point:
         return at_false_acceptance(curve, self.wanted)
 
-    def bins(self, edges: Curve, to: Bins) -> np.ndarray:  # noqa: ARG002
+    def bins(self, edges: Curve, to: Bins) -> Need:  # noqa: ARG002
         above = edges.fpr > self.wanted
         return _and_above(int(np.argmax(above)) if above.any() else len(above) - 1)
 
@@ -82,7 +90,7 @@ class AtThreshold:
     def read(self, curve: Curve) -> Point:
         return at_threshold(curve, self.threshold)
 
-    def bins(self, edges: Curve, to: Bins) -> np.ndarray:
+    def bins(self, edges: Curve, to: Bins) -> Need:
         own = int(to(np.array([self.threshold], np.float32))[0])
         below = edges.thresholds <= own
         return _and_above(int(np.argmax(below)) if below.any() else len(below) - 1)
@@ -106,14 +114,14 @@ class LeastCost:
     def _costs(self, fnr: np.ndarray, fpr: np.ndarray) -> np.ndarray:
         return detection_costs(fnr, fpr, self.p_target, self.c_miss, self.c_fa)
 
-    def bins(self, edges: Curve, to: Bins) -> np.ndarray:  # noqa: ARG002
+    def bins(self, edges: Curve, to: Bins) -> Need:  # noqa: ARG002
         """Inside a bin no cost is below that of its lowest miss rate together with its lowest false acceptance rate."""
         fnr, fpr = edges.fnr, edges.fpr
         least = self._costs(fnr, fpr).min() + 2 * TIE
         bound = self._costs(fnr[1:], fpr[:-1])
         chosen = np.flatnonzero(bound <= least) + 1
         rejecting_all = self._costs(fnr[:1], fpr[:1])[0] <= least
-        return np.union1d(chosen, [1]) if rejecting_all else chosen
+        return Need(np.union1d(chosen, [1]) if rejecting_all else chosen, np.arange(0))
 
     def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
         cost = self._costs(edges.fnr, edges.fpr)

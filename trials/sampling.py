@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 
@@ -18,22 +20,29 @@ def sample(listed: Utterances, draws: int = DRAWS) -> dict[str, tuple[np.ndarray
     for "pooled" and for "macro", the (draws,) float32 scores of non-target and of target trials: drawn evenly from all
     trials, or evenly from the systems (the pairs of systems) and then from their trials
     """
-    generator = np.random.default_rng(0)
-    sizes = listed.sizes
-    several = np.flatnonzero(sizes > 1)
-    edges = np.cumsum(sizes * (sizes - 1.0))
-    by_trials = np.minimum(np.searchsorted(edges, generator.random(draws) * edges[-1], side="right"), several[-1])
-    by_system = several[generator.integers(0, len(several), draws)]
-    return {
-        "pooled": (
-            _scores_of(listed, *_different_rows(generator, listed, draws)),
-            _scores_of(listed, *_pair_within(generator, listed, by_trials)),
-        ),
-        "macro": (
-            _scores_of(listed, *_different_systems(generator, listed, draws)),
-            _scores_of(listed, *_pair_within(generator, listed, by_system)),
-        ),
-    }
+    several = np.flatnonzero(listed.sizes > 1)
+    edges = np.cumsum(listed.sizes * (listed.sizes - 1.0))
+
+    def targets_evenly(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        system = np.searchsorted(edges, generator.random(draws) * edges[-1], side="right")
+        return _pair_within(generator, listed, np.minimum(system, several[-1]))
+
+    def targets_by_system(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return _pair_within(generator, listed, several[generator.integers(0, len(several), draws)])
+
+    kinds = (
+        lambda generator: _different_rows(generator, listed, draws),
+        targets_evenly,
+        lambda generator: _different_systems(generator, listed, draws),
+        targets_by_system,
+    )
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(lambda kind, seed: _scores_of(listed, *kind(np.random.default_rng(seed))), kind, seed)
+            for seed, kind in enumerate(kinds)
+        ]
+        scores = [job.result() for job in jobs]
+    return {"pooled": (scores[0], scores[1]), "macro": (scores[2], scores[3])}
 
 
 def _different_rows(generator: np.random.Generator, listed: Utterances, draws: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,8 @@ Cost = tuple[float, float, float]  # p_target, c_miss, c_fa
 def check_options(costs: Sequence[Cost], false_acceptances: Sequence[float], threshold: float | None) -> None:
     """Raise a ScoringError for options out of range."""
     for cost in costs:
+        if len(cost) != 3:
+            raise ScoringError(f"an operating point is three numbers, p_target, c_miss and c_fa, not {cost}")
         check_costs(*cost)
     for rate in false_acceptances:
         if not 0 <= rate <= 1:
