@@ -118,9 +118,10 @@ def checked(given: Given, option: Option) -> object:
     value = given.value
     if isinstance(value, str) and option.type is not str:
         value = from_text(value, option.type, given.text)
+        value = from_text(value, float, given.text) if option.untyped and isinstance(value, str) else value
     if option.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 1 << 1023 else math.inf
-    if type(value) is not option.type:
+    if type(value) is not option.type and not (option.untyped and type(value) is float):
         raise ConfigError(f"{shown(given.value)} is not {article(option.type)}")
     if option.type is str and unusable(value):
         raise ConfigError(f"the value {unusable(value)}")
@@ -130,7 +131,7 @@ def checked(given: Given, option: Option) -> object:
 
 def check_bounds(value: object, option: Option) -> None:
     """Raises ConfigError where a value of the right type is none of the choices or out of range."""
-    if option.type is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{value} is not a finite number")
     if option.type is int and abs(value) > LARGEST:
         raise ConfigError(f"{shown(value)} is beyond {LARGEST}, the largest whole number here")

@@ -28,7 +28,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Option:
-    """One option: `type` is bool, int, float or str; `many` takes a list of them; `choices` the values allowed."""
+    """One option: `type` is bool, int, float or str; `many` takes a list of them; `choices` the values allowed.
+
+    `untyped`: a whole number is only what the default happens to be, without an annotation; any number will do.
+    """
 
     name: str
     type: type
@@ -40,6 +43,7 @@ class Option:
     above: float | None = None
     maximum: float | None = None
     many: bool = False
+    untyped: bool = False
 
 
 def names(folder: str) -> list[str]:
@@ -91,7 +95,8 @@ def options(entry: Callable, group: str) -> list[Option]:
         if p.name in GIVEN or p.default is p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
             continue
         kind, choices = plain_type(hints.get(p.name, type(p.default)), p.name, group)
-        found.append(Option(p.name, kind, p.default, help_texts.get(p.name, ""), group, choices))
+        help_text, untyped = help_texts.get(p.name, ""), p.name not in hints and kind is int
+        found.append(Option(p.name, kind, p.default, help_text, group, choices, untyped=untyped))
     return found
 
 

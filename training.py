@@ -230,11 +230,13 @@ class Run:
 
         The dev list's threshold is carried to the test lists.
         """
+        lists = [data for data in (self.dev, *self.tests) if data]
+        if not lists:
+            return
         wait_for_all()
         chosen = agreed(self.experiment.best if self.experiment.best.exists() else self.experiment.last)
         self.trainer.loadParameters(chosen)
         about = self.about | {"checkpoint": str(chosen)}
-        lists = [data for data in (self.dev, *self.tests) if data]
         names = evaluation.result_names([data.table.source for data in lists])
         log.info("scoring with %s (epoch %d)", chosen, self.progress.best_epoch or self.progress.epoch)
         threshold = None

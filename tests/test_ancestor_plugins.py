@@ -16,9 +16,10 @@ from utils import accuracy
 from tuneThreshold import tuneThresholdfromScore
 
 class LossFunction(nn.Module):
-    def __init__(self, hard_rank=0, **kwargs):
+    def __init__(self, hard_rank=0, hard_prob=0, **kwargs):
         super().__init__()
         self.test_normalize = True
+        assert (type(hard_rank), hard_prob) == (int, 0.5)
         assert kwargs["nOut"] == 8 and kwargs["max_frames"] == 40
         print("Initialised")
 
@@ -71,7 +72,7 @@ def test_a_familys_model_and_metric_loss_train(dropped_in, options, capsys):  # 
         "batch_size": 3,
         "nPerSpeaker": 2,
     }
-    assert main(command(options, "--hard_rank", 1)) == 0
+    assert main(command(options, "--hard_rank", 1, "--hard_prob", 0.5)) == 0
     assert "EER" in capsys.readouterr().out
 
 
