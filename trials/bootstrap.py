@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from trials.counting import Groups
 
@@ -46,10 +47,11 @@ def intervals(
     times = times[(times[:, sizes > 1] > 0).any(axis=1) & ((times > 0).sum(axis=1) > 1)]  # draws with both kinds
     accepted = np.cumsum(histograms[:, ::-1], axis=1)  # at falling thresholds; any weighing of it stays cumulated
     drawn = {curve: [] for curve in eers}
-    for start in range(0, len(times), AT_ONCE):
-        for curve in eers:
-            trials = _drawn(accepted, groups, sizes, times[start : start + AT_ONCE], macro=curve == "macro")
-            drawn[curve].append(equal_errors(*trials))
+    with threadpool_limits(1, user_api="blas"):  # many small products: threads would wait for each other
+        for start in range(0, len(times), AT_ONCE):
+            for curve in eers:
+                trials = _drawn(accepted, groups, sizes, times[start : start + AT_ONCE], macro=curve == "macro")
+                drawn[curve].append(equal_errors(*trials))
     return {curve: _widened(np.concatenate(parts), eers[curve], len(sizes)) for curve, parts in drawn.items()}
 
 

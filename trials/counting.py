@@ -108,10 +108,13 @@ class Kept:
     first: np.ndarray
     second: np.ndarray
 
+    def part(self, chosen: slice | np.ndarray) -> Kept:
+        """Those of a slice or a (K,) mask."""
+        return Kept(self.scores[chosen], self.bins[chosen], self.first[chosen], self.second[chosen])
+
     def within(self, bins: np.ndarray) -> Kept:
         """Those in some bins."""
-        mine = np.isin(self.bins, bins)
-        return Kept(self.scores[mine], self.bins[mine], self.first[mine], self.second[mine])
+        return self.part(np.isin(self.bins, bins))
 
 
 def want(bins: np.ndarray, systems: int) -> Wanted:

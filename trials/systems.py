@@ -6,7 +6,7 @@ import numpy as np
 
 from trials.arrays import Utterances
 from trials.bins import BINS
-from trials.counting import Counts, Groups, count_trials, want
+from trials.counting import Counts, Groups, Kept, count_trials, want
 from trials.exact import ROOM
 from tuneThreshold import Curve, Point, equal_error
 
@@ -40,10 +40,16 @@ def by_system(listed: Utterances, counts: Counts, groups: Groups, **options) -> 
             None if c is None else _at_border(h, c, counts, scale) for h, c in zip(histograms, crossings, strict=True)
         ]
     kept = count_trials(listed, counts.to, wanted=nothing, room=int(height), **options).kept_in(np.arange(BINS))
-    return [
-        None if c is None else _equal_error(s, h, c, kept, scale)
-        for s, (h, c) in enumerate(zip(histograms, crossings, strict=True))
-    ]
+    at_least = np.append(np.bincount(kept.bins, minlength=BINS)[::-1].cumsum()[::-1], 0)  # kept in a bin or above
+    points = []
+    for system, (histogram, crossing) in enumerate(zip(histograms, crossings, strict=True)):
+        if crossing is None:
+            points.append(None)
+            continue
+        lowest, highest = crossing
+        part = kept.part(slice(at_least[(highest + 1) * scale], at_least[lowest * scale]))
+        points.append(_equal_error(histogram, highest, part.part((part.first == system) | (part.second == system))))
+    return points
 
 
 def _own_histograms(histograms: np.ndarray, groups: Groups) -> np.ndarray:
@@ -69,12 +75,9 @@ def _crossing(histogram: np.ndarray) -> tuple[int, int]:
     return int(occupied[::-1][place]), int(occupied[::-1][max(place - 1, 0)])
 
 
-def _equal_error(system: int, histogram: np.ndarray, crossing: tuple[int, int], kept, scale: int) -> Point:
-    """The point of one system, from the scores kept between the two bins of its crossing."""
-    lowest, highest = crossing
-    mine = (kept.first == system) | (kept.second == system)
-    mine &= (kept.bins >= lowest * scale) & (kept.bins < (highest + 1) * scale)
-    scores, target = kept.scores[mine], (kept.first == kept.second)[mine]
+def _equal_error(histogram: np.ndarray, highest: int, kept: Kept) -> Point:
+    """The point of one system, from its scores in the bins of its crossing, the upper of which is `highest`."""
+    scores, target = kept.scores, kept.first == kept.second
     last = np.append(scores[1:] != scores[:-1], True)
     above = histogram[:, highest + 1 :].sum(axis=1).astype(np.int64)
     nontargets, targets = histogram.sum(axis=1).astype(np.int64)
