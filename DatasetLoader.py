@@ -186,11 +186,13 @@ class TrainLoader:
     length : int
         Samples of a crop.
     seed, threads : int
+    crop_cycle : int
+        Epochs after which the crops come again; 0 for never.
     """
 
-    def __init__(self, audio: AudioFiles, lengths, labels, sampler, length: int, seed: int, threads: int):
+    def __init__(self, audio, lengths, labels, sampler, length: int, seed: int, threads: int, crop_cycle: int = 0):
         self.audio, self.lengths, self.labels, self.sampler = audio, lengths, labels, sampler
-        self.length, self.seed, self.threads = length, seed, threads
+        self.length, self.seed, self.threads, self.crop_cycle = length, seed, threads, crop_cycle
         self.waited = 0.0  # seconds that the last batch was waited for
 
     def __len__(self) -> int:
@@ -200,7 +202,8 @@ class TrainLoader:
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
         plan = [own_part(rows, self.sampler.per_system) for rows in self.sampler.plan(self.seed, epoch)[first:]]
-        starts = crop_starts(self.lengths, self.length, self.seed, epoch)
+        drawn = epoch % self.crop_cycle if self.crop_cycle else epoch
+        starts = crop_starts(self.lengths, self.length, self.seed, drawn)
         batches = in_order(lambda rows: self.read(rows, starts), plan, self.threads, ahead=2)
         began = time.perf_counter()
         for batch in batches:

@@ -103,6 +103,8 @@ class ModelTrainer:
             return
         self.half = half_precision(device) if config.mixedprec else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
+        if config.compile:
+            net.encoder.compile()
         groups = parameter_groups(net)
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = build_optimizer(config, groups)
@@ -189,7 +191,8 @@ class ModelTrainer:
         silent = True if rank() else None
         with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
             for rows, crops in loader:
-                x = self.net.encoder(crops.flatten(0, 1).to(self.device)).float().unflatten(0, crops.shape[:2])
+                # Not compiled: whole utterances have a new length in every batch.
+                x = self.net.encoder.forward(crops.flatten(0, 1).to(self.device)).float().unflatten(0, crops.shape[:2])
                 x = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
                 embeddings[rows] = x.cpu().numpy()
                 bar.update(len(rows))

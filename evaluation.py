@@ -30,9 +30,14 @@ def quick_look(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray) -> 
     """What training asks of the dev list: pooled and macro EER, thresholds, costs. The same on all processes."""
     if rank():
         return agreed(None)
-    options = {"costs": costs(trainer.config), "device": str(trainer.device), "progress": sys.stderr.isatty()}
+    options = {"costs": costs(trainer.config), "device": where(trainer), "progress": sys.stderr.isatty()}
     table = data.table
     return agreed(scoring.evaluate(embeddings, table.systems, names=table.paths, quick=True, **options))
+
+
+def where(trainer: ModelTrainer) -> str:
+    """The device that scores: the GPU where there is one with float64, else the CPU."""
+    return str(trainer.device) if trainer.device.type == "cuda" else "cpu"
 
 
 def costs(config: Config) -> list[tuple[float, float, float]]:
@@ -78,7 +83,7 @@ def score_and_tell(
         names=table.paths,
         costs=costs(config),
         threshold=threshold,
-        device=str(trainer.device),
+        device=where(trainer),
         progress=sys.stderr.isatty(),
         **norm,
     )

@@ -112,6 +112,10 @@ class Config:
     nPerSpeaker: int = option(1, "batches", "utterances of each system in a batch (balanced)", minimum=1)
     max_frames: int = option(200, "batches", "training crop: n*160 + 240 samples", minimum=10, maximum=360_000)
 
+    crop_cycle: int = option(
+        0, "batches", "epochs after which the same crops come again, for --ssl_cache (0: never)", minimum=0
+    )
+
     model: str = option("ThinResNet34", "network", "the encoder, a file of models/")
     nOut: int = option(512, "network", "dimension of the embedding", minimum=1, maximum=65_536)
     trainfunc: str = option("aamsoftmax", "network", "the loss, a file of loss/")
@@ -128,6 +132,7 @@ class Config:
         0.95, "optimisation", "factor on lr every test_interval epochs (steplr)", above=0, maximum=1
     )
     weight_decay: float = option(0.0, "optimisation", "weight decay", minimum=0)
+    compile: bool = option(False, "optimisation", "torch.compile the encoder for training: minutes once, for long runs")
     sync_bn: bool = option(
         False, "optimisation", "torchrun: batch normalisation over the whole batch, not each process's"
     )

@@ -72,7 +72,8 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     wanted = {"yes": True, "no": False}.get(config.data_on_device)
     if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
         audio = DeviceAudio(audio, data.lengths, device)
-    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, config.nDataLoaderThread)
+    threads = config.nDataLoaderThread
+    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, config.crop_cycle)
 
 
 def digest(data: Dataset) -> str:

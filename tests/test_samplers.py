@@ -132,6 +132,15 @@ def test_batches_are_what_the_plan_says_whatever_the_threads(threads):
     assert np.array_equal(later[0].waveforms, batches[4].waveforms)
 
 
+def test_crops_come_again_with_a_crop_cycle_and_batches_do_not():
+    audio = Numbers(np.full(145, 90))
+    loader = TrainLoader(audio, audio.lengths, LABELS, RandomSampler(LABELS, 145), 50, 3, 2, crop_cycle=2)
+    (first,), (second,), (third,) = (list(loader.epoch(epoch)) for epoch in range(3))
+    in_order = [batch.waveforms[np.argsort(batch.rows)] for batch in (first, second, third)]
+    assert np.array_equal(in_order[0], in_order[2]) and not np.array_equal(in_order[0], in_order[1])
+    assert not np.array_equal(first.rows, third.rows)
+
+
 def test_a_file_that_breaks_during_an_epoch_raises_where_it_is_needed():
     class Broken(Numbers):
         def read(self, row):
