@@ -90,6 +90,7 @@ class MainModel(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    @torch.compiler.disable  # complex numbers, of which a compiler makes nothing faster
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Waveform (B, T) to normalised log-mel bands (B, 1, n_mels, F), F = T // 160 + 1, in float32."""
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
