@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -108,8 +109,8 @@ class Soak:
             return lambda: away.rename(file)
         if fault == "full disk":
             filling = self.disk / "filling"
-            with filling.open("wb") as file:
-                free = shutil.disk_usage(self.disk).free
+            free = shutil.disk_usage(self.disk).free
+            with suppress(OSError), filling.open("wb", buffering=0) as file:  # the trainer may fill it first: as good
                 file.write(bytes(max(0, free - self.dice.choice([0, 4_096, 1_000_000]))))
             return filling.unlink
         return lambda: None
