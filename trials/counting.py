@@ -7,7 +7,6 @@ pass that refines sees the very values that the pass before it counted, however 
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from parallel import usable_cores
 from trials.arrays import Utterances
 from trials.bins import BINS, Bins
 from trials.kernels import Tables, Wanted, count_tile, normalise_tile, places_in
@@ -204,11 +204,6 @@ def count_trials(
     total.runs = np.concatenate([share.runs for share in shares])
     total.complete = all(share.complete for share in shares)
     return total
-
-
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _count_share(listed, to, wanted, room, groups, work, lock, bar) -> Counts:
