@@ -188,11 +188,15 @@ class TrainLoader:
     seed, threads : int
     crop_cycle : int
         Epochs after which the crops come again; 0 for never.
+    pin : bool
+        Batches in page-locked memory, from which a GPU copies while it computes.
     """
 
-    def __init__(self, audio, lengths, labels, sampler, length: int, seed: int, threads: int, crop_cycle: int = 0):
+    def __init__(
+        self, audio, lengths, labels, sampler, length: int, seed: int, threads: int, crop_cycle: int = 0, pin=False
+    ):
         self.audio, self.lengths, self.labels, self.sampler = audio, lengths, labels, sampler
-        self.length, self.seed, self.threads, self.crop_cycle = length, seed, threads, crop_cycle
+        self.length, self.seed, self.threads, self.crop_cycle, self.pin = length, seed, threads, crop_cycle, pin
         self.waited = 0.0  # seconds that the last batch was waited for
 
     def __len__(self) -> int:
@@ -213,8 +217,11 @@ class TrainLoader:
 
     def read(self, rows: np.ndarray, starts: np.ndarray) -> Batch:
         """One batch: rows (B,) of the list, cut at `starts` (N,)."""
-        crops = self.audio.gather(rows, starts[rows], self.length)
-        return Batch(torch.as_tensor(crops), torch.from_numpy(self.labels[rows]), rows)
+        crops = torch.as_tensor(self.audio.gather(rows, starts[rows], self.length))
+        labels = torch.from_numpy(self.labels[rows])
+        if self.pin:  # what is on a GPU already cannot be
+            crops, labels = (t.pin_memory() if t.device.type == "cpu" else t for t in (crops, labels))
+        return Batch(crops, labels, rows)
 
 
 def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
@@ -227,9 +234,7 @@ def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
 
 
 class EvalLoader:
-    """Every utterance of a list once, read ahead by threads, in batches whose crops are of one length.
-
-    Nothing is padded, so that a batch gives what one utterance at a time gives.
+    """Every utterance of a list once, read ahead by threads, in batches of one length or, `padded`, of similar lengths.
 
     Parameters
     ----------
@@ -239,28 +244,42 @@ class EvalLoader:
     frames, count : int
         As `eval_crops` takes them.
     threads : int
+    padded : bool
+        Whole utterances may end in zeros: the encoder is told where each one ends.
     """
 
     most_samples = 64 * 32_240  # of a batch: 64 training crops' worth
 
-    def __init__(self, audio: AudioFiles, lengths: np.ndarray, frames: int, count: int, threads: int):
+    def __init__(self, audio: AudioFiles, lengths: np.ndarray, frames: int, count: int, threads: int, padded=False):
         self.audio, self.lengths, self.frames, self.count, self.threads = audio, lengths, frames, count, threads
+        self.padded = padded and not frames
 
     def batches(self) -> list[np.ndarray]:
         """The rows of each batch, longest first, so that memory runs out early if it does."""
         length = np.full_like(self.lengths, self.count * crop_samples(self.frames)) if self.frames else self.lengths
         order = np.argsort(-length, kind="stable")
-        changes = np.flatnonzero(np.diff(length[order])) + 1
+        alike = [order] if self.padded else np.split(order, np.flatnonzero(np.diff(length[order])) + 1)
         found = []
-        for rows in np.split(order, changes):
-            most = max(1, self.most_samples // int(length[rows[0]]))
-            found += [rows[i : i + most] for i in range(0, len(rows), most)]
+        for rows in alike:
+            begin = 0
+            while begin < len(rows):
+                most = max(1, self.most_samples // int(length[rows[begin]]))
+                found.append(rows[begin : begin + most])
+                begin += most
         return found
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Rows (B,) and their crops (B, count, T), count 1 for whole utterances. Processes share the batches."""
+    def __iter__(self) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor | None]]:
+        """Rows (B,), their crops (B, count, T), count 1 for whole utterances, and, `padded`, their lengths (B,) int64.
+
+        Processes share the batches.
+        """
         yield from in_order(self.read, self.batches()[rank() :: world()], self.threads, ahead=2)
 
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor, torch.Tensor | None]:
         crops = [eval_crops(self.audio.read(row), self.frames, self.count) for row in rows.tolist()]
-        return rows, torch.from_numpy(np.stack(crops))
+        if not self.padded:
+            return rows, torch.from_numpy(np.stack(crops)), None
+        batch = np.zeros((len(rows), 1, max(crop.shape[1] for crop in crops)), np.float32)
+        for place, crop in zip(batch, crops, strict=True):
+            place[:, : crop.shape[1]] = crop
+        return rows, torch.from_numpy(batch), torch.from_numpy(self.lengths[rows])

@@ -3,8 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
@@ -21,10 +21,12 @@ from distributed import average_gradients, gathered, rank, same_buffers, share_r
 from optim import build_optimizer, schedule, set_lr
 from options import Config
 from plugins import ConfigError, shown
-from progress import NotFinite, Progress
+from progress import NotFinite, Progress, Step
 from utils import AncestorTorch
 
 log = logging.getLogger(__name__)
+
+LAG = 8  # steps that the host may run ahead of a GPU: enough that it is never idle, few enough to be told in time
 
 
 def build(entry, given: dict, options: dict, everything: dict) -> nn.Module:
@@ -97,6 +99,8 @@ class ModelTrainer:
         self.config, self.device, self.loader = config, device, loader
         self.wants_to_stop = lambda: False
         self.stop = False  # what all processes have agreed on, after every step
+        self.in_flight: deque[Step] = deque()  # begun, and their results not yet taken down
+        self.lag = LAG if device.type == "cuda" else 0
         if config.sync_bn:
             with_sync_batch_norm(net, device)
         if loader is None:
@@ -113,90 +117,98 @@ class ModelTrainer:
     def train_network(self, progress: Progress, after_batch: Callable[[], None] = lambda: None) -> None:
         """The epoch at which `progress` stands, from the batch at which it stands. `after_batch` may save and stop.
 
-        Raises NotFinite where loss or gradient is not finite, unless --skip_not_finite leaves the batch out.
+        Nothing here waits for a GPU: `progress` follows a few steps behind, and `settle` brings it up to date. Raises
+        NotFinite where loss or gradient is not finite, unless --skip_not_finite leaves the batch out.
         """
-        epoch, loader = progress.epoch, self.loader
+        epoch, first, total = progress.epoch, progress.batch, len(self.loader)
         self.net.train()
         if hasattr(self.net.encoder, "on_epoch"):
             self.net.encoder.on_epoch(epoch)
-        batches = loader.epoch(epoch, progress.batch)
-        first, total = progress.batch, len(loader)
-        bar = tqdm(
-            batches,
-            f"epoch {epoch + 1}",
-            total,
-            initial=first,
-            unit="batch",
-            leave=False,
-            disable=True if rank() else None,
-        )
+        silent = True if rank() else None
+        batches = self.loader.epoch(epoch, first)
+        bar = tqdm(batches, f"epoch {epoch + 1}", total, initial=first, unit="batch", leave=False, disable=silent)
         began = time.perf_counter()
-        for batch in bar:
-            seed_all(self.config.seed, epoch, progress.batch, rank())
-            lr = self.lr(epoch * total + progress.batch)
-            try:
-                with self.statistics_kept():
-                    loss, accuracy = self.step(batch, lr)
-                progress.add(
-                    loss, accuracy, lr, world() * len(batch.labels), time.perf_counter() - began, loader.waited
-                )
-            except NotFinite as error:
-                if progress.left_out >= self.config.skip_not_finite:
-                    raise
-                log.warning("epoch %d, batch %d: %s; left out", epoch + 1, progress.batch + 1, error)
-                progress.leave_out()
-            began = time.perf_counter()
+        for number, batch in enumerate(bar, first):
+            seed_all(self.config.seed, epoch, number, rank())
+            self.in_flight.append(self.step(batch, self.lr(epoch * total + number)))
+            self.settle(progress, self.lag)
+            now = time.perf_counter()
+            progress.seconds, progress.waited = progress.seconds + now - began, progress.waited + self.loader.waited
+            began = now
             bar.set_postfix_str(progress.line(), refresh=False)
             after_batch()
+        self.settle(progress)
+        progress.seconds += time.perf_counter() - began
 
-    def step(self, batch: Batch, lr: float) -> tuple[float, float]:
-        """One optimiser step at rate `lr`; returns the loss and the accuracy in percent.
-
-        Raises NotFinite where the loss or the gradient is not finite, before the optimiser steps.
-        """
+    def step(self, batch: Batch, lr: float) -> Step:
+        """Begin one optimiser step at rate `lr`. Where loss or gradient is not finite, it changes nothing."""
         waveforms, labels = (t.to(self.device, non_blocking=True) for t in (batch.waveforms, batch.labels))
         set_lr(self.optimizer, lr)
         self.optimizer.zero_grad()
+        buffers = list(self.net.buffers()) if self.config.skip_not_finite else []
+        before = [b.clone() for b in buffers]
         with autocast(self.device, self.half):
             loss, accuracy = self.net(waveforms, labels)
-        if not loss.isfinite():
-            raise NotFinite(f"the loss is {loss.item()}", batch)
         self.scaler.scale(loss).backward()
-        self.stop = average_gradients(self.parameters, self.wants_to_stop())
+        stop = average_gradients(self.parameters, self.wants_to_stop())
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip or math.inf)
-        if not norm.isfinite() and not self.scaler.is_enabled():  # the scaler of float16 skips such a step by itself
-            raise NotFinite(f"the gradient's norm is {norm.item()}", batch)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return loss.item(), accuracy.item()
+        finite = loss.isfinite() & norm.isfinite()
+        for buffer, value in zip(buffers, before, strict=True):  # a NaN would stay in running statistics
+            buffer.copy_(torch.where(finite, buffer, value))
+        self.update(loss, finite)
+        return Step.begun(batch, lr, [loss, accuracy, norm, stop])
 
-    @contextmanager
-    def statistics_kept(self) -> Iterator[None]:
-        """Take back what a batch that is left out has done to running statistics: a NaN would stay in them."""
-        before = [b.clone() for b in self.net.buffers()] if self.config.skip_not_finite else []
-        try:
-            yield
-        except NotFinite:
-            for buffer, value in zip(self.net.buffers(), before, strict=False):
-                buffer.copy_(value)
-            raise
+    def update(self, loss: torch.Tensor, finite: torch.Tensor) -> None:
+        """The optimiser's step, unless loss or gradient are not finite; `finite`, a bool on the device, says which."""
+        if self.scaler.is_enabled():  # float16: it leaves out by itself what overflows, and lowers its scale
+            if loss.isfinite():
+                self.scaler.step(self.optimizer)
+            self.scaler.update()
+        elif self.optimizer.defaults.get("fused"):  # the device decides, and nobody waits for it
+            self.optimizer.found_inf = (~finite).float()  # what GradScaler, too, tells a fused optimiser
+            self.optimizer.step()
+        elif finite:
+            self.optimizer.step()
+
+    def settle(self, progress: Progress, lag: int = 0) -> None:
+        """Wait for all steps begun but the last `lag`, and take their results down. Raises NotFinite."""
+        while len(self.in_flight) > lag:
+            step = self.in_flight.popleft()
+            loss, accuracy, norm, stop = step.results()
+            self.stop |= stop > 0
+            if self.scaler.is_enabled():
+                norm = 0.0  # an overflow is routine in float16
+            if math.isfinite(loss) and math.isfinite(norm):
+                progress.add(loss, accuracy, step.lr, world() * len(step.batch.labels))
+                continue
+            what = f"the gradient's norm is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
+            if progress.left_out >= self.config.skip_not_finite:
+                raise NotFinite(what, step.batch)
+            log.warning("epoch %d, batch %d: %s; left out", progress.epoch + 1, progress.batch + 1, what)
+            progress.leave_out()
 
     @torch.inference_mode()
     def embed(self, loader: EvalLoader) -> np.ndarray:
         """(N, D) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
         self.net.eval()
         same_buffers(self.net)
-        embeddings = np.zeros((len(loader.lengths), self.config.nOut), np.float32)
+        embeddings = torch.zeros(len(loader.lengths), self.config.nOut, device=self.device)
         silent = True if rank() else None
         with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
-            for rows, crops in loader:
+            for rows, crops, lengths in loader:
+                waveforms = crops.flatten(0, 1).to(self.device, non_blocking=True)
+                padded = {} if lengths is None else {"lengths": lengths.to(self.device)}
                 # Not compiled: whole utterances have a new length in every batch.
-                x = self.net.encoder.forward(crops.flatten(0, 1).to(self.device)).float().unflatten(0, crops.shape[:2])
-                x = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
-                embeddings[rows] = x.cpu().numpy()
+                x = self.net.encoder.forward(waveforms, **padded).float().unflatten(0, crops.shape[:2])
+                embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
                 bar.update(len(rows))
-        return share_rows(embeddings)
+        return share_rows(embeddings).cpu().numpy()
+
+    @property
+    def takes_lengths(self) -> bool:
+        """Whether the encoder takes utterances of several lengths in one padded batch."""
+        return "lengths" in plugins.parameters(self.net.encoder.forward)
 
     def saveParameters(self, path, progress: Progress, about: dict) -> None:
         """A checkpoint with all that training needs to go on exactly; `about` says what it was trained on."""

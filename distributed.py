@@ -81,22 +81,22 @@ def gather_plain(x: torch.Tensor) -> list[torch.Tensor]:
     return parts
 
 
-def average_gradients(parameters: list[nn.Parameter], stop: bool) -> bool:
-    """Average the gradients over the processes, and agree whether to stop: True where any wants to.
+def average_gradients(parameters: list[nn.Parameter], stop: bool) -> torch.Tensor:
+    """Average the gradients over the processes, and agree whether to stop: a scalar above 0 where any wants to.
 
     One reduction carries both, so that all leave the training loop after the same batch.
     """
-    if world() == 1:
-        return stop
     gradients = [p.grad for p in parameters if p.grad is not None]
     flag = gradients[0].new_full((1,), float(stop))
+    if world() == 1:
+        return flag[0]
     flat = torch.cat([*(g.reshape(-1) for g in gradients), flag])
     dist.all_reduce(flat)
     flat /= world()
     pieces = flat[:-1].split([g.numel() for g in gradients])
     for gradient, piece in zip(gradients, pieces, strict=True):
         gradient.copy_(piece.view_as(gradient))
-    return bool(flat[-1] > 0)
+    return flat[-1]
 
 
 def agreed(value: object) -> object:
@@ -113,14 +113,11 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
-def share_rows(values: np.ndarray) -> np.ndarray:
-    """(N, D) float32 in which every row was filled by one process and is zero in the others, made whole on all."""
-    if world() == 1:
-        return values
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    whole = torch.from_numpy(values).to(device)
-    dist.all_reduce(whole)
-    return whole.cpu().numpy()
+def share_rows(values: torch.Tensor) -> torch.Tensor:
+    """(N, D) in which every row was filled by one process and is zero in the others, made whole on all."""
+    if world() > 1:
+        dist.all_reduce(values)
+    return values
 
 
 def same_buffers(module: nn.Module) -> None:

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 def embed(trainer: ModelTrainer, data: Dataset) -> np.ndarray:
     """(N, D) float32 embeddings of a list, as --eval_frames and --num_eval have it."""
     config = trainer.config
-    loader = EvalLoader(data.audio, data.lengths, config.eval_frames, config.num_eval, config.nDataLoaderThread)
-    return trainer.embed(loader)
+    frames, count, threads = config.eval_frames, config.num_eval, config.nDataLoaderThread
+    return trainer.embed(EvalLoader(data.audio, data.lengths, frames, count, threads, trainer.takes_lengths))
 
 
 def quick_look(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray) -> dict:

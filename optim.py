@@ -8,8 +8,8 @@ import torch
 from options import Config
 
 OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
+    "adam": lambda groups, **options: torch.optim.Adam(groups, fused=fusable(groups), **options),
+    "adamw": lambda groups, **options: torch.optim.AdamW(groups, fused=fusable(groups), **options),
     "sgd": lambda groups, **options: torch.optim.SGD(groups, momentum=0.9, **options),
 }
 
@@ -17,6 +17,11 @@ OPTIMIZERS = {
 def build_optimizer(config: Config, groups: list[dict]) -> torch.optim.Optimizer:
     """The optimiser over parameter groups; a group may carry `lr_scale`, a factor on the schedule's rate."""
     return OPTIMIZERS[config.optimizer](groups, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def fusable(groups: list[dict]) -> bool:
+    """Whether one kernel may update all parameters: the same arithmetic, and the device can be told to leave it out."""
+    return groups[0]["params"][0].device.type in ("cpu", "cuda")
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -6,15 +6,18 @@ from contextlib import contextmanager
 
 
 class Stopped(Exception):
-    """The process was asked to stop. `status` is the exit status a shell expects: 128 + the signal's number."""
+    """The process was asked to stop. `status` is the exit status a shell expects: 128 + the signal's number.
 
-    def __init__(self, signum: int):
+    `torn`: it was asked twice, and stopped in the middle of something: what is in memory must not be kept.
+    """
+
+    def __init__(self, signum: int, torn: bool = False):
         super().__init__(f"stopped by {signal.Signals(signum).name}")
-        self.status = 128 + signum
+        self.status, self.torn = 128 + signum, torn
 
 
 class StopSignals:
-    """While entered, SIGINT and SIGTERM raise `Stopped` at once; inside `deferred()` the first is only noted."""
+    """While entered, SIGINT and SIGTERM raise `Stopped` at once; inside `deferred()` the second does, torn."""
 
     def __init__(self):
         self.pending: int | None = None
@@ -31,7 +34,7 @@ class StopSignals:
     def handle(self, signum: int, frame: object) -> None:  # noqa: ARG002 the signature that Python calls
         impatient, self.pending = self.pending is not None, signum
         if impatient or not self.waits:
-            raise Stopped(signum)
+            raise Stopped(signum, torn=self.waits)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

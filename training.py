@@ -72,8 +72,8 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     wanted = {"yes": True, "no": False}.get(config.data_on_device)
     if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
         audio = DeviceAudio(audio, data.lengths, device)
-    threads = config.nDataLoaderThread
-    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, config.crop_cycle)
+    drawn = (length, config.seed, config.nDataLoaderThread, config.crop_cycle)
+    return TrainLoader(audio, data.lengths, labels, sampler, *drawn, pin=device.type == "cuda")
 
 
 def digest(data: Dataset) -> str:
@@ -134,14 +134,23 @@ class Run:
             while self.progress.epoch < self.config.max_epoch:
                 with self.signals.deferred():
                     self.trainer.train_network(self.progress, self.after_batch)
-                if world() == 1 and self.signals.pending:
-                    raise Stopped(self.signals.pending)
+                self.stop_where_asked()
                 self.finish_epoch()
+                self.stop_where_asked()
         except NotFinite as error:
             raise ConfigError(self.explain(error)) from None
-        except (Stopped, DataError):
+        except DataError:
             self.save()
             raise
+        except Stopped as stopped:
+            if not stopped.torn:
+                self.save()
+            raise
+
+    def stop_where_asked(self) -> None:
+        """Several processes stop in `after_batch` only, where they agree on it."""
+        if world() == 1 and self.signals.pending:
+            raise Stopped(self.signals.pending)
 
     def explain(self, error: NotFinite) -> str:
         """What to say of a batch that gave no finite loss or gradient; it is saved for a look."""
@@ -172,11 +181,12 @@ class Run:
             line += f", dev EER {results['eer']:.2%} (macro {results['macro_eer']:.2%})"
             self.warn(health.of_embeddings(embeddings, results["eer"], epoch, self.config.warmup_epochs))
         better = "dev_eer" in row and (progress.best_eer is None or row["dev_eer"] < progress.best_eer)
-        if better:
-            progress.best_eer, progress.best_epoch = row["dev_eer"], epoch
-        progress.finish_epoch(row)
-        if due:
-            self.save_evaluated(epoch, better)
+        with self.signals.deferred():
+            if better:
+                progress.best_eer, progress.best_epoch = row["dev_eer"], epoch
+            progress.finish_epoch(row)
+            if due:
+                self.save_evaluated(epoch, better)
         self.tell(row, line)
         self.warn(health.of_epoch(progress.history, self.config.warmup_epochs))
 
@@ -205,6 +215,7 @@ class Run:
     def save(self) -> None:
         """last.model; the one before it stays as previous.model."""
         experiment = self.experiment
+        self.trainer.settle(self.progress)
         self.saved = time.monotonic()
         if rank():
             return

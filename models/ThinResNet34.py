@@ -9,9 +9,12 @@ import torch
 from torch import nn
 from torchaudio.transforms import MelSpectrogram
 
+from models._padding import by_size, reflected
+
 FILTERS = (16, 32, 64, 128)
 BLOCKS = (3, 4, 6, 3)
 STRIDES = (1, 2, 2, 1)
+N_FFT, HOP = 512, 160  # samples
 
 
 class SqueezeExcitation(nn.Module):
@@ -73,7 +76,7 @@ class MainModel(nn.Module):
         super().__init__()
         self.encoder_type, self.log_input = encoder_type, log_input
         self.torchfb = MelSpectrogram(
-            16_000, n_fft=512, win_length=400, hop_length=160, n_mels=n_mels, window_fn=torch.hamming_window
+            16_000, N_FFT, win_length=400, hop_length=HOP, n_mels=n_mels, window_fn=torch.hamming_window, center=False
         )
         self.instancenorm = nn.InstanceNorm1d(n_mels)
         self.conv1 = nn.Conv2d(1, FILTERS[0], 7, stride=(2, 1), padding=3, bias=False)
@@ -91,10 +94,13 @@ class MainModel(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     @torch.compiler.disable  # complex numbers, of which a compiler makes nothing faster
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Waveform (B, T) to normalised log-mel bands (B, 1, n_mels, F), F = T // 160 + 1, in float32."""
+    def features(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Waveform (B, T) to normalised log-mel bands (B, 1, n_mels, F), F = T // 160 + 1, in float32.
+
+        With `lengths` (B,), rows end there; all must make the same number of frames.
+        """
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            mel = self.torchfb(x.float()) + 1e-6
+            mel = self.torchfb(reflected(x.float(), N_FFT // 2, lengths)) + 1e-6
             return self.instancenorm(mel.log() if self.log_input else mel)[:, None]
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
@@ -106,9 +112,19 @@ class MainModel(nn.Module):
         variance = (x.square() * weight).sum(dim=1) - mean.square()
         return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1)  # rounding can push it below zero
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T) to (B, nOut)."""
-        x = self.bn1(self.conv1(self.features(x))).relu()
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T) to (B, nOut).
+
+        `lengths` (B,) int64: the valid samples of each row of a zero-padded batch. The result is then what one
+        utterance at a time gives: the network runs once for each number of frames.
+        """
+        if lengths is None:
+            return self.embed(self.features(x))
+        return by_size(lambda x, lengths: self.embed(self.features(x, lengths)), lengths // HOP, x, lengths)
+
+    def embed(self, mel: torch.Tensor) -> torch.Tensor:
+        """(B, 1, n_mels, F) to (B, nOut)."""
+        x = self.bn1(self.conv1(mel)).relu()
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (B, 128, n_mels / 8, F / 4)
         return self.fc(self.pool(x.mean(dim=2).transpose(1, 2)))
 

@@ -5,15 +5,14 @@ back-end see `_aasist.py`.
 """
 
 import logging
-from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from audio import DataError
 from config import ConfigError
 from models._aasist import AASIST
+from models._padding import by_size
 from models._ssl import SSLFrontEnd
 from models._ssl_cache import HiddenStateCache
 from models._ssl_weights import SAMPLE_RATE, XLS_R_300M, from_fairseq, load
@@ -105,8 +104,9 @@ class MainModel(AASIST):
         if lengths is None:
             return self.embed(self.hidden(x))
         if self.ssl_model.padding_safe:
-            return by_size(self.embed, self.hidden(x, lengths), self.ssl_model.frames(lengths))
-        return by_size(lambda wave: self.embed(self.hidden(wave)), x, lengths)
+            states, frames = self.hidden(x, lengths), self.ssl_model.frames(lengths)
+            return by_size(lambda states, n: self.embed(states[:, : n[0]]), frames, states, frames)
+        return by_size(lambda x, n: self.embed(self.hidden(x[:, : n[0]])), lengths, x, lengths)
 
     def hidden(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Hidden states (B, F, width) of waveforms (B, T), from the cache where there is one."""
@@ -161,13 +161,6 @@ class MainModel(AASIST):
             speech + name: tensor for name, tensor in self.ssl_model.without_cut_layers(from_fairseq(theirs)).items()
         }
         return back_end | kept | new_layer
-
-
-def by_size(function: Callable[[Tensor], Tensor], rows: Tensor, sizes: Tensor) -> Tensor:
-    """`function` of the rows (B, L, ...), in groups cut to their common size of `sizes` (B,). The order is kept."""
-    groups = [(sizes == size).nonzero().squeeze(1) for size in sizes.unique()]
-    results = [function(rows[group, : sizes[group[0]]]) for group in groups]
-    return torch.cat(results)[torch.cat(groups).argsort()]
 
 
 def check_ranges(mask: float, freeze_epochs: int, lr_scale: float, layer_decay: float) -> None:

@@ -156,8 +156,8 @@ def test_a_file_that_breaks_during_an_epoch_raises_where_it_is_needed():
 def test_evaluation_takes_every_utterance_once_in_batches_of_one_length():
     lengths = np.array([300, 200, 300, 200, 100])
     seen = []
-    for rows, crops in EvalLoader(Numbers(lengths), lengths, frames=0, count=10, threads=2):
-        assert crops.shape == (len(rows), 1, lengths[rows[0]])
+    for rows, crops, ends in EvalLoader(Numbers(lengths), lengths, frames=0, count=10, threads=2):
+        assert crops.shape == (len(rows), 1, lengths[rows[0]]) and ends is None
         seen += rows.tolist()
     assert sorted(seen) == [0, 1, 2, 3, 4] and len(seen) == 5
 

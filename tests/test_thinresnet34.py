@@ -135,3 +135,16 @@ def test_a_checkpoint_of_another_shape_is_named(tmp_path):
     weights = checkpoints.encoder_weights(checkpoints.read(tmp_path / "vox.model"))
     with pytest.raises(ConfigError, match=r"fc.weight: \(12, 128\) in the checkpoint, \(50, 128\) in the model"):
         checkpoints.load_weights(MainModel(50), weights, "vox.model")
+
+
+def test_a_padded_batch_of_many_lengths_gives_what_one_at_a_time_gives():
+    torch.manual_seed(0)
+    model = MainModel(50).eval()
+    lengths = torch.tensor([1600, 1601, 1759, 1760, 32_240, 47_999, 48_000, 48_001, 48_159, 300])
+    waves = [torch.randn(n) for n in lengths.tolist()]
+    batch = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
+    with torch.inference_mode():
+        alone = torch.cat([model(wave[None]) for wave in waves])
+        assert (model(batch, lengths) - alone).abs().max() <= 1e-5 * alone.abs().max()
+    with pytest.raises(RuntimeError, match="256 samples is too short"):
+        model(batch, lengths.clone().fill_(256))

@@ -71,9 +71,9 @@ def draw_scores(result: dict, path: str | Path, title: str = "") -> None:
     axes.axvline(result["threshold"], color="black", linestyle="--", linewidth=1, label=at)
     seen = middles[(np.array(bars["target"]) > 0) | (np.array(bars["nontarget"]) > 0)]
     highest = 1.3 * max(*bars["target"], *bars["nontarget"])  # room for the legend above the curves
-    axes.set(
-        xlim=(seen.min(), seen.max()), ylim=(0, highest), xlabel="score", ylabel="density", title=title or "scores"
-    )
+    aside = max(middles[1] - middles[0], 1e-3)  # all scores may lie in one bar
+    ends = (seen.min() - aside, seen.max() + aside)
+    axes.set(xlim=ends, ylim=(0, highest), xlabel="score", ylabel="density", title=title or "scores")
     axes.legend(loc="upper center", ncols=3, fontsize="small")
     figure.savefig(path, format="png", dpi=130)
 

@@ -1,0 +1,128 @@
+"""Steps that nobody waits for: a GPU's results are taken down later, and nothing that is learned depends on when."""
+
+import os
+import signal
+
+import pytest
+import torch
+from conftest import command
+from test_training import metrics, refused, said, same, weights
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+import optim
+import SpeakerNet
+from config import from_values
+from DatasetLoader import Batch
+from SpeakerNet import ModelTrainer, parameter_groups
+from trainSpeakerNet import main
+
+
+def without_values(trainer: ModelTrainer, mode: FakeTensorMode) -> None:
+    """Every tensor of the trainer becomes one that has a shape and no values: to read one is an error."""
+    for module in trainer.net.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                module._parameters[name] = torch.nn.Parameter(mode.from_tensor(parameter).detach())
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = mode.from_tensor(buffer)
+    groups = parameter_groups(trainer.net)
+    trainer.parameters = [p for group in groups for p in group["params"]]
+    trainer.optimizer = optim.build_optimizer(trainer.config, groups)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("loss", ["softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto"])
+def test_a_step_reads_no_value_back_from_the_device(loss, optimizer):
+    values = {"train_list": "-", "trainfunc": loss, "sampler": "balanced", "nPerSpeaker": 2, "optimizer": optimizer}
+    config = from_values(values | {"nOut": 8, "grad_clip": 1.0, "skip_not_finite": 3})
+    trainer = ModelTrainer(SpeakerNet.SpeakerNet(config, 4), config, torch.device("cpu"), [None])
+    with FakeTensorMode() as mode:
+        without_values(trainer, mode)
+        trainer.net.train()
+        batch = Batch(torch.randn(8, 8000), torch.zeros(8, dtype=torch.long), None)
+        steps = [trainer.step(batch, 1e-3) for _ in range(2)]
+        with pytest.raises(DataDependentOutputException):
+            steps[-1].results()
+
+
+@pytest.fixture
+def behind(monkeypatch):
+    """Makes trainers take results down so many steps late, as on a GPU."""
+
+    def late(lag: int) -> None:
+        made = ModelTrainer.__init__
+
+        def init(self, *args, **options):
+            made(self, *args, **options)
+            self.lag = lag
+
+        monkeypatch.setattr(ModelTrainer, "__init__", init)
+
+    return late
+
+
+@pytest.fixture
+def third_not_finite(monkeypatch):
+    """The loss of every third batch is NaN."""
+    forward, calls = SpeakerNet.SpeakerNet.forward, []
+
+    def spoilt(self, waveforms, labels):
+        loss, accuracy = forward(self, waveforms, labels)
+        calls.append(0)
+        return loss * (torch.nan if len(calls) % 3 == 0 else 1.0), accuracy
+
+    monkeypatch.setattr(SpeakerNet.SpeakerNet, "forward", spoilt)
+    return calls
+
+
+def test_results_taken_down_late_are_the_same(options, tmp_path, behind):
+    options |= {"max_epoch": 3, "save_interval": 0}
+    assert main(command(options | {"save_path": tmp_path / "at once"})) == 0
+    behind(3)
+    assert main(command(options | {"save_path": tmp_path / "late"})) == 0
+    assert same(weights(tmp_path / "at once"), weights(tmp_path / "late"))
+    assert metrics(tmp_path / "at once") == metrics(tmp_path / "late")
+
+
+def test_a_batch_left_out_late_is_left_out_all_the_same(options, tmp_path, behind, third_not_finite, capsys):
+    options |= {"max_epoch": 3, "skip_not_finite": 9}
+    assert main(command(options | {"save_path": tmp_path / "at once"})) == 0
+    first = said(capsys)
+    third_not_finite.clear()
+    behind(3)
+    assert main(command(options | {"save_path": tmp_path / "late"})) == 0
+    assert first.count("left out") == said(capsys).count("left out") >= 2
+    assert same(weights(tmp_path / "at once"), weights(tmp_path / "late"))
+    assert metrics(tmp_path / "at once") == metrics(tmp_path / "late")
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "late").values())
+
+
+def test_the_batch_that_was_not_finite_is_named_however_late(options, tmp_path, behind, third_not_finite, capsys):
+    texts = []
+    for lag in (0, 5):
+        third_not_finite.clear()
+        behind(lag)
+        texts.append(refused(capsys, options | {"save_path": tmp_path / str(lag), "max_epoch": 9}))
+    named = [text[text.index("the loss is nan") :].replace(str(tmp_path / "0"), str(tmp_path / "5")) for text in texts]
+    assert named[0] == named[1] and "fake/" in named[0]
+
+
+def test_a_second_signal_in_the_middle_of_a_step_keeps_nothing_torn(options, tmp_path, monkeypatch):
+    options |= {"max_epoch": 4, "test_interval": 4, "save_interval": 60}
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert main(command(options | {"save_path": whole})) == 0
+    update, calls = ModelTrainer.update, []
+
+    def interrupted(self, *args):
+        update(self, *args)
+        calls.append(0)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ModelTrainer, "update", interrupted)
+    assert main(command(options | {"save_path": torn})) == 128 + signal.SIGINT
+    monkeypatch.setattr(ModelTrainer, "update", update)
+    assert main(command(options | {"save_path": torn})) == 0
+    assert same(weights(whole), weights(torn)) and metrics(whole) == metrics(torn)
