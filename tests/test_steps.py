@@ -126,3 +126,20 @@ def test_a_second_signal_in_the_middle_of_a_step_keeps_nothing_torn(options, tmp
     monkeypatch.setattr(ModelTrainer, "update", update)
     assert main(command(options | {"save_path": torn})) == 0
     assert same(weights(whole), weights(torn)) and metrics(whole) == metrics(torn)
+
+
+def test_a_run_too_short_to_earn_compiling_back_is_not_compiled(options, tmp_path, capsys):
+    assert main(command(options | {"save_path": tmp_path / "asked"}, "--compile")) == 0
+    assert "--compile is left out: " in said(capsys)
+    assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
+    assert same(weights(tmp_path / "asked"), weights(tmp_path / "plain"))
+
+
+def test_a_compiled_encoder_trains_and_says_how_long_compiling_took(options, tmp_path, capsys, monkeypatch):
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled(module, backend="eager"))  # but for codegen
+    monkeypatch.setattr(SpeakerNet, "COMPILING_PAYS", 0)
+    assert main(command(options | {"save_path": tmp_path / "compiled"}, "--compile")) == 0
+    assert "compiled with the first batch, in " in said(capsys)
+    assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
+    assert same(weights(tmp_path / "compiled"), weights(tmp_path / "plain"))
