@@ -1,0 +1,121 @@
+"""What grows with the data and with the systems. Run: python -m benchmarks.growth
+
+Lists of 1, 4 and 16 times MLAADv5's 11,100 train utterances and 24 to 2,400 systems, made up; the caches are real files
+of the real format, with silence of 3 to 7 s for audio (and so as holes, which take no room on the disk).
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cache import SAMPLE, CachedAudio, Entry, index_bytes, read_cache, recipe
+from DatasetLoader import BalancedSampler, RandomSampler, crop_samples, crop_starts
+from filters import AudioFilters
+from lists import read_list
+from plugins import load
+from trials.arrays import utterances
+from trials.exact import ask
+from trials.questions import EqualError
+
+UTTERANCES, SYSTEMS, DEV = 11_100, 24, 12_000
+
+
+def timed(work: Callable) -> tuple[float, object]:
+    began = time.perf_counter()
+    made = work()
+    return time.perf_counter() - began, made
+
+
+def made_up(folder: Path, count: int, systems: int) -> tuple[Path, Path]:
+    """A list of `count` utterances and its cache."""
+    lengths = np.random.default_rng(0).integers(48_000, 112_000, count)
+    offsets = np.cumsum(lengths) - lengths
+    paths = [f"fake/en/system-{row % systems:04d}/{row:07d}.wav" for row in range(count)]
+    rows = [f"./{path},system-{row % systems:04d}" for row, path in enumerate(paths)]
+    (folder / "list.csv").write_text("\n".join(["path,model_name", *rows]) + "\n", encoding="utf-8")
+    entries = [
+        Entry(path, 1, 1, int(offset), int(length), 1 / 32768)
+        for path, offset, length in zip(paths, offsets, lengths, strict=True)
+    ]
+    with (folder / "list.cache").open("wb") as file:
+        file.truncate(int(lengths.sum()) * SAMPLE.itemsize)
+        file.seek(0, 2)
+        file.write(index_bytes(recipe(AudioFilters()), entries))
+    return folder / "list.csv", folder / "list.cache"
+
+
+def opened(path: Path, paths: list[str]) -> CachedAudio:
+    cache = read_cache(path)
+    return CachedAudio(cache.samples, [cache.entries[name] for name in paths])
+
+
+def data(count: int, systems: int) -> None:
+    """One line: the list read, its cache opened, an epoch planned by either sampler, a batch of 128 crops."""
+    with tempfile.TemporaryDirectory() as folder:
+        listed, cached = made_up(Path(folder), count, systems)
+        reading, table = timed(lambda: read_list(listed))
+        opening, audio = timed(lambda: opened(cached, table.paths))
+        classes = table.classes()
+        labels, (lengths, _) = table.labels(classes), audio.lengths()
+        shuffling, plan = timed(lambda: RandomSampler(labels, 128).plan(1, 0))
+        balancing, _ = timed(lambda: BalancedSampler(labels, 24, 4, classes).plan(1, 0))
+        length = crop_samples(200)
+        drawing, starts = timed(lambda: crop_starts(lengths, length, 1, 0))
+        for _ in range(2):  # the first reads from the disk
+            gathering, _ = timed(lambda: [audio.gather(rows, starts[rows], length) for rows in plan[:80]])
+    print(
+        f"{count:>10,}{len(classes):>9,}{reading:>10.2f}{opening:>10.2f}{1000 * shuffling:>10.1f}"
+        f"{1000 * balancing:>10.1f}{1000 * drawing:>10.1f}{1e6 * gathering / 80 / 128:>10.1f}",
+        flush=True,
+    )
+
+
+def losses(systems: int) -> None:
+    """One line: value and gradient of each classification loss, a batch of 128 embeddings of 512."""
+    cells = []
+    for name in ("softmax", "amsoftmax", "aamsoftmax"):
+        loss = load("loss", name)(512, systems)
+        x, label = torch.randn(128, 512, requires_grad=True), torch.arange(128) % systems
+        times = [timed(lambda loss=loss, x=x, label=label: loss(x, label)[0].backward())[0] for _ in range(6)]
+        cells.append(f"{1000 * min(times):>12.2f}")
+    print(f"{systems:>10,}" + "".join(cells), flush=True)
+
+
+def scores(count: int, systems: int) -> None:
+    """One line: pooled and macro EER over all pairs."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, systems, count)
+    embeddings = generator.standard_normal((count, 50), dtype=np.float32)
+    embeddings += 0.5 * generator.standard_normal((systems, 50), dtype=np.float32)[labels]
+    seconds, _ = timed(lambda: ask(utterances(embeddings, labels), [EqualError("pooled"), EqualError("macro")]))
+    trials = count * (count - 1) // 2
+    print(f"{count:>10,}{systems:>9,}{trials:>18,}{seconds:>10.2f}{seconds / trials * 1e9:>16.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 4, 16], help="of the data")
+    parser.add_argument("--systems", type=int, nargs="+", default=[24, 240, 2400])
+    options = parser.parse_args()
+    print("utterances  systems    list s   cache s random ms   bal. ms  crops ms   µs/crop")
+    for times in options.times:
+        data(times * UTTERANCES, SYSTEMS)
+    for systems in options.systems[1:]:
+        data(max(options.times) * UTTERANCES, systems)
+    print("\n   systems  softmax ms       am ms      aam ms")
+    for systems in options.systems:
+        losses(systems)
+    print("\nutterances  systems            trials     EER s    s per 10^9")
+    for times in options.times:
+        scores(times * DEV, SYSTEMS)
+    for systems in options.systems[1:]:
+        scores(DEV, systems)
+
+
+if __name__ == "__main__":
+    main()
