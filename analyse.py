@@ -24,7 +24,6 @@ from audio import DataError
 from files import write_text
 from lists import named
 from plugins import ConfigError
-from tuneThreshold import ScoringError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         options = parser(runs).parse_args(argv)
         for line in options.run(options):
             sys.stdout.write(f"{line}\n")
-    except (ConfigError, ScoringError) as mistake:
+    except ConfigError as mistake:
         sys.stderr.write(f"error: {mistake}\n")
         return 2
     return 0

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from plugins import ConfigError
 from trials.evaluation import CONDITIONS, conditions_of, evaluate, first_of_each
 from trials.files import Saved, check_scores_path, read_embeddings, write_results, write_scores
 from trials.normalisation import TOP
@@ -80,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     args = options().parse_args(argv)
     try:
         sys.stdout.write(_run(args) + "\n")
-    except ScoringError as error:
+    except ConfigError as error:
         sys.stderr.write(f"scoring.py: {error}\n")
         return 2
     return 0

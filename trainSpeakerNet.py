@@ -19,7 +19,6 @@ from experiment import Experiment, logged_to
 from plugins import ConfigError
 from signals import Stopped
 from training import train
-from tuneThreshold import ScoringError
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def run(config: Config) -> int:
     with logged_to(Experiment(config.save_path).results / "scores.txt") if rank() == 0 else nullcontext():
         try:
             score_lists(config) if config.eval else train(config)
-        except (ConfigError, ScoringError) as mistake:
+        except ConfigError as mistake:
             log.error("error: %s", mistake)
             return 2
         except Stopped as stop:

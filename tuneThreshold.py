@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plugins import ConfigError
+
 TIE = 1e-12  # weighted rates are sums of floats: thresholds this close to equally good are so, and the highest wins
 
 
-class ScoringError(ValueError):
-    """Something about the arrays or options handed in is wrong; the message says what, in the user's words."""
+class ScoringError(ConfigError):
+    """Something about the arrays or options handed in is wrong."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from files import written_whole
 from trials.arrays import column
 from trials.evaluation import first_of_each
 from trials.pairs import TrialList
@@ -67,23 +67,11 @@ def read_embeddings(path: str | Path) -> Saved:
     )
 
 
-def write_whole(path: str | Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file beside `path`, then rename it. A folder that cannot be written is a ScoringError."""
-    path = Path(path)
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(beside)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise ScoringError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
 def write_results(result: dict, out: str | Path, name: str) -> list[Path]:
-    """Write eval_NAME.json and, of a whole evaluation, det_NAME.png and scores_NAME.png; returns their paths."""
+    """Write eval_NAME.json and, of a whole evaluation, det_NAME.png and scores_NAME.png; returns their paths.
+
+    Raises ConfigError where they cannot be written.
+    """
     out = Path(out)
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files = {out / f"eval_{name}.json": lambda path: path.write_text(text, encoding="utf-8")}
@@ -91,7 +79,8 @@ def write_results(result: dict, out: str | Path, name: str) -> list[Path]:
         files[out / f"det_{name}.png"] = lambda path: draw_det(result, path, name)
         files[out / f"scores_{name}.png"] = lambda path: draw_scores(result, path, name)
     for path, write in files.items():
-        write_whole(path, write)
+        with written_whole(path) as beside:
+            write(beside)
     return list(files)
 
 
@@ -108,9 +97,11 @@ def write_scores(path: str | Path, scores: np.ndarray, trials: TrialList, names:
     columns = {} if trials.labels is None else {"labels": trials.labels}
     columns |= {"first": first, "second": second, "scores": scores}
 
-    def as_text(beside: Path) -> None:
+    with written_whole(path) as beside:
+        if Path(path).suffix == ".npz":
+            with beside.open("wb") as file:
+                np.savez(file, **columns)
+            return
         with beside.open("w", encoding="utf-8") as file:
             for *words, score in zip(*columns.values(), strict=True):
                 file.write(f"{' '.join(map(str, words))} {score:.9g}\n")
-
-    write_whole(path, as_text if Path(path).suffix == ".txt" else lambda beside: np.savez(beside, **columns))
