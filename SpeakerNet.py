@@ -16,7 +16,7 @@ from tqdm import tqdm
 import checkpoints
 import plugins
 from DatasetLoader import Batch, EvalLoader, TrainLoader
-from devices import autocast, half_precision, seed_all
+from devices import autocast, convolutions, half_precision, seed_all
 from distributed import average_gradients, gathered, rank, same_buffers, share_rows, with_sync_batch_norm, world
 from optim import build_optimizer, schedule, set_lr
 from options import Config
@@ -123,6 +123,7 @@ class ModelTrainer:
             log.warning("--compile is left out: %d batches do not earn it back (%d may)", batches, COMPILING_PAYS)
         return batches >= COMPILING_PAYS
 
+    @convolutions(training=True)
     def train_network(self, progress: Progress, after_batch: Callable[[], None] = lambda: None) -> None:
         """The epoch at which `progress` stands, from the batch at which it stands. `after_batch` may save and stop.
 
@@ -200,6 +201,7 @@ class ModelTrainer:
             log.warning("epoch %d, batch %d: %s; left out", progress.epoch + 1, progress.batch + 1, what)
             progress.leave_out()
 
+    @convolutions(training=False)
     @torch.inference_mode()
     def embed(self, loader: EvalLoader) -> np.ndarray:
         """(N, D) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""

@@ -8,6 +8,7 @@ FREE_TO_CHANGE = frozenset(
         "save_path",
         "restart",
         "device",
+        "deterministic",
         "nDataLoaderThread",
         "audio_memory",
         "cache",
@@ -45,6 +46,7 @@ HERE_AND_NOW = frozenset(
         "save_path",
         "initial_model",
         "device",
+        "deterministic",
         "restart",
         "nDataLoaderThread",
         "audio_memory",
@@ -73,6 +75,7 @@ class Config:
     restart: bool = option(False, "run", "begin anew where save_path holds a run; its checkpoints are removed")
     seed: int = option(10, "run", "seed of weights, batches and crops", minimum=0)
     device: str = option("auto", "run", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    deterministic: bool = option(False, "run", "GPU: the same bits every time, slower (the CPU gives them anyway)")
     mixedprec: bool = option(
         False, "run", "mixed precision: bfloat16 where the device has it, else float16 with scaling"
     )

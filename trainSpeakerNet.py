@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from checkpoints import recorded_config
 from config import Config, resolve
-from devices import find_device
+from devices import find_device, settle_determinism
 from distributed import rank, together
 from evaluation import score_lists
 from experiment import Experiment, logged_to
@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[Console()], force=True)
     try:
         config = resolve(argv, recorded=recorded_config)
+        settle_determinism(config.deterministic)
         with together(find_device(config.device)):
             return run(config)
     except ConfigError as mistake:

@@ -143,3 +143,30 @@ def test_a_compiled_encoder_trains_and_says_how_long_compiling_took(options, tmp
     assert "compiled with the first batch, in " in said(capsys)
     assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
     assert same(weights(tmp_path / "compiled"), weights(tmp_path / "plain"))
+
+
+def test_a_deterministic_run_asks_torch_for_it_and_gives_the_cpus_bits(options, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda wanted, **_: asked.append(wanted))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
+    assert main(command(options | {"save_path": tmp_path / "asked"}, "--deterministic")) == 0
+    assert asked == [False, True] and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert same(weights(tmp_path / "plain"), weights(tmp_path / "asked"))
+
+
+def test_evaluation_convolves_in_true_float32_and_training_as_fast_as_may_be(options, monkeypatch):
+    seen, flags = set(), torch.backends.cudnn
+
+    def noted(kind, function):
+        def call(*args):
+            seen.add((kind, flags.allow_tf32, flags.benchmark))
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(ModelTrainer, "step", noted("training", ModelTrainer.step))
+    monkeypatch.setattr(SpeakerNet, "share_rows", noted("evaluation", SpeakerNet.share_rows))  # the end of embed
+    assert main(command(options)) == 0
+    assert seen == {("training", True, True), ("evaluation", False, False)}
