@@ -99,7 +99,7 @@ class ModelTrainer:
         self.net = net.to(device=device, memory_format=torch.channels_last)  # what convolutions are fastest in
         self.config, self.device, self.loader = config, device, loader
         self.wants_to_stop = lambda: False
-        self.stop = False  # what all processes have agreed on, after every step
+        self.begun, self.stop_from = 0, math.inf  # steps; the one from which on all processes want to stop
         self.in_flight: deque[Step] = deque()  # begun, and their results not yet taken down
         self.lag = LAG if device.type == "cuda" else 0
         if config.sync_bn:
@@ -141,6 +141,7 @@ class ModelTrainer:
         for number, batch in enumerate(bar, first):
             seed_all(self.config.seed, epoch, number, rank())
             self.in_flight.append(self.step(batch, self.lr(epoch * total + number)))
+            self.begun += 1
             self.settle(progress, 0 if self.compiling else self.lag)
             now = time.perf_counter()
             if self.compiling:
@@ -189,7 +190,8 @@ class ModelTrainer:
         while len(self.in_flight) > lag:
             step = self.in_flight.popleft()
             loss, accuracy, norm, stop = step.results()
-            self.stop |= stop > 0
+            if stop > 0:
+                self.stop_from = min(self.stop_from, self.begun - len(self.in_flight) + self.lag)
             if self.scaler.is_enabled():
                 norm = 0.0  # an overflow is routine in float16
             if math.isfinite(loss) and math.isfinite(norm):
@@ -200,6 +202,11 @@ class ModelTrainer:
                 raise NotFinite(what, step.batch)
             log.warning("epoch %d, batch %d: %s; left out", progress.epoch + 1, progress.batch + 1, what)
             progress.leave_out()
+
+    @property
+    def stop(self) -> bool:
+        """Whether to leave the training loop, after the same step on all processes, whenever each has settled it."""
+        return self.begun >= self.stop_from
 
     @convolutions(training=False)
     @torch.inference_mode()

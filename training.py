@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterable
@@ -148,9 +149,9 @@ class Run:
             raise
 
     def stop_where_asked(self) -> None:
-        """Several processes stop in `after_batch` only, where they agree on it."""
-        if world() == 1 and self.signals.pending:
-            raise Stopped(self.signals.pending)
+        """Between epochs: all steps are settled, so that all processes know of any that wants to stop."""
+        if self.trainer.stop_from < math.inf or (world() == 1 and self.signals.pending):
+            raise Stopped(self.signals.pending or signal.SIGTERM)
 
     def explain(self, error: NotFinite) -> str:
         """What to say of a batch that gave no finite loss or gradient; it is saved for a look."""

@@ -13,6 +13,7 @@ import optim
 import SpeakerNet
 from config import from_values
 from DatasetLoader import Batch
+from progress import Progress
 from SpeakerNet import ModelTrainer, parameter_groups
 from trainSpeakerNet import main
 
@@ -170,3 +171,36 @@ def test_evaluation_convolves_in_true_float32_and_training_as_fast_as_may_be(opt
     monkeypatch.setattr(SpeakerNet, "share_rows", noted("evaluation", SpeakerNet.share_rows))  # the end of embed
     assert main(command(options)) == 0
     assert seen == {("training", True, True), ("evaluation", False, False)}
+
+
+@pytest.mark.parametrize("saved_after", [None, 4])
+def test_a_stop_comes_after_the_same_step_whoever_settles_earlier(saved_after):
+    config = from_values({"train_list": "-", "nOut": 8, "max_epoch": 30, "batch_size": 2})
+    trainer = ModelTrainer(SpeakerNet.SpeakerNet(config, 2), config, torch.device("cpu"), Batches(12))
+    trainer.lag, progress = 3, Progress()
+    trainer.wants_to_stop = lambda: trainer.begun == 2
+
+    def after_batch():
+        if trainer.begun == saved_after:
+            trainer.settle(progress)
+        if trainer.stop:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        trainer.train_network(progress, after_batch)
+    assert trainer.begun == 6  # the third step asked, and is settled everywhere when three more have begun
+
+
+class Batches:
+    """A loader of random batches."""
+
+    waited = 0.0
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def epoch(self, epoch: int, first: int):  # noqa: ARG002 as TrainLoader's
+        return (Batch(torch.randn(2, 4000), torch.arange(2), None) for _ in range(first, self.count))
