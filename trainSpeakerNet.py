@@ -4,6 +4,7 @@ Run: python trainSpeakerNet.py --config configs/demo.yaml, with --eval --initial
 several GPUs or machines: torchrun --nproc_per_node N trainSpeakerNet.py --config ...
 """
 
+import errno
 import logging
 import sys
 from contextlib import nullcontext
@@ -21,6 +22,8 @@ from signals import Stopped
 from training import train
 
 log = logging.getLogger(__name__)
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # wherever it strikes, a disk is not the program's fault
 
 
 class Console(logging.Handler):
@@ -40,7 +43,11 @@ def main(argv: list[str] | None = None) -> int:
             return run(config)
     except ConfigError as mistake:
         log.error("error: %s", mistake)
-        return 2
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        log.error("error: %s; what was saved before is kept, and the same command goes on from there", error)
+    return 2
 
 
 def run(config: Config) -> int:

@@ -10,12 +10,12 @@ from contextlib import closing, nullcontext
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 import checkpoints
 import evaluation
 import health
 from audio import DataError
+from board import Board
 from DatasetLoader import BalancedSampler, Dataset, RandomSampler, TrainLoader, crop_samples, open_list
 from device_audio import DeviceAudio, fits
 from devices import find_device, seed_all
@@ -110,7 +110,7 @@ class Run:
         if rank() == 0:
             experiment.describe(config, device)
             experiment.write_metrics(self.progress.history)
-            self.board = SummaryWriter(str(experiment.path / "tensorboard"), purge_step=self.progress.epoch + 1)
+            self.board = Board(experiment.path / "tensorboard", self.progress.epoch + 1)
 
     def start(self) -> Progress:
         """Resume where a sound checkpoint is, else begin, with --initial_model's weights if it is given."""
@@ -209,9 +209,7 @@ class Run:
             return
         log.info("%s", line)
         self.experiment.write_metrics(self.progress.history)
-        for name, value in row.items():
-            if name != "epoch":
-                self.board.add_scalar(name, value, row["epoch"])
+        self.board.add(row)
 
     def save(self) -> None:
         """last.model; the one before it stays as previous.model."""

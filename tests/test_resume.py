@@ -2,16 +2,20 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 import torch
 from conftest import ROOT, command
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from test_training import metrics, refused, said, same, weights
 
 import checkpoints
+from board import Board
 from trainSpeakerNet import main
 
 
@@ -198,6 +202,40 @@ def small_disk(folder, megabytes):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting a small file system needs root")
+
+
+@pytest.mark.parametrize("free", [0, 4_096, 16_384, 1_000_000])
+def test_a_disk_that_is_full_from_the_start_is_one_message(options, tmp_path, capsys, free):
+    """Whatever meets it first: a folder, the lock, the log, TensorBoard, the configuration, a checkpoint."""
+    disk = tmp_path / "disk"
+    small_disk(disk, 3)
+    try:
+        with (disk / "filling").open("wb") as file:
+            file.write(bytes(shutil.disk_usage(disk).free - free))
+        text = refused(capsys, options | {"save_path": disk / "exp"})
+        assert "No space left on device" in text and "Traceback" not in text and "Logging error" not in text
+        (disk / "filling").unlink()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_board_without_room_warns_once_and_the_run_goes_on(tmp_path, caplog):
+    disk = tmp_path / "disk"
+    small_disk(disk, 1)
+    try:
+        board = Board(disk / "tensorboard", 1)
+        board.add({"epoch": 1, "loss": 0.5})
+        with suppress(OSError), (disk / "filling").open("wb", buffering=0) as file:
+            file.write(bytes(1 << 20))
+        for epoch in range(2, 400):
+            board.add({"epoch": epoch, "loss": 0.5, "accuracy": 1.0})
+        board.close()
+        assert caplog.text.count("goes on without TensorBoard") == 1
+        found = next((disk / "tensorboard").iterdir())
+        steps = [event.step for event in EventFileLoader(str(found)).Load() if event.HasField("summary")]
+        assert steps[:1] == [1] and steps == sorted(steps)
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_full_disk_is_told_and_what_was_kept_is_sound(options, tmp_path, capsys):
