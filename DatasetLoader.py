@@ -188,12 +188,12 @@ class TrainLoader:
     seed, threads : int
     crop_cycle : int
         Epochs after which the crops come again; 0 for never.
-    pin : bool
-        Batches in page-locked memory, from which a GPU copies while it computes.
+    pin : torch.device
+        A GPU for which batches are to lie in page-locked memory, from which it copies while it computes.
     """
 
     def __init__(
-        self, audio, lengths, labels, sampler, length: int, seed: int, threads: int, crop_cycle: int = 0, pin=False
+        self, audio, lengths, labels, sampler, length: int, seed: int, threads: int, crop_cycle: int = 0, pin=None
     ):
         self.audio, self.lengths, self.labels, self.sampler = audio, lengths, labels, sampler
         self.length, self.seed, self.threads, self.crop_cycle, self.pin = length, seed, threads, crop_cycle, pin
@@ -219,8 +219,9 @@ class TrainLoader:
         """One batch: rows (B,) of the list, cut at `starts` (N,)."""
         crops = torch.as_tensor(self.audio.gather(rows, starts[rows], self.length))
         labels = torch.from_numpy(self.labels[rows])
-        if self.pin:  # what is on a GPU already cannot be
-            crops, labels = (t.pin_memory() if t.device.type == "cpu" else t for t in (crops, labels))
+        if self.pin:
+            with torch.cuda.device(self.pin):  # else every reading thread would begin a context on the first GPU
+                crops, labels = (t if t.is_cuda else t.pin_memory() for t in (crops, labels))
         return Batch(crops, labels, rows)
 
 

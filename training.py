@@ -74,7 +74,7 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
         audio = DeviceAudio(audio, data.lengths, device)
     drawn = (length, config.seed, config.nDataLoaderThread, config.crop_cycle)
-    return TrainLoader(audio, data.lengths, labels, sampler, *drawn, pin=device.type == "cuda")
+    return TrainLoader(audio, data.lengths, labels, sampler, *drawn, pin=device if device.type == "cuda" else None)
 
 
 def digest(data: Dataset) -> str:
