@@ -102,8 +102,9 @@ def percent(values: list[float]) -> str:
 
 def run_umap(options: argparse.Namespace) -> list[str]:
     """METHOD_system.png and, where known, _language.png and _condition.png; METHOD.html, the interactive page."""
-    embeddings, folder, name = opened(options)
     method = options.method
+    projection.check_installed(method)
+    embeddings, folder, name = opened(options)
     places = projection.project(embeddings, method, options.seed, options.neighbours, options.min_dist)
     title = f"{projection.NAMES[method]} of {name}"
     written = [f"{method}.html"]
@@ -154,6 +155,8 @@ def run_neighbours(options: argparse.Namespace) -> list[str]:
 def run_report(options: argparse.Namespace) -> list[str]:
     """The page."""
     folders = experiment_folder.read_all(options.experiments)
+    if not options.no_embeddings:
+        projection.check_installed(options.method)
     asked = Asked(options.method, not options.no_embeddings, options.seed)
     content = report(folders, asked, bar("report"))
     target = Path(options.out)

@@ -1,5 +1,6 @@
 """Embeddings to points on a plane: PCA, t-SNE or UMAP."""
 
+import importlib.util
 import warnings
 
 import numpy as np
@@ -20,13 +21,11 @@ def project(
 
     Parameters
     ----------
-    method : one of METHODS
+    method : one of METHODS, which `check_installed` has passed
     neighbours, min_dist : UMAP's `n_neighbors` and `min_dist`
 
     Raises
     ------
-    ConfigError
-        UMAP is asked for and umap-learn is not installed.
     DataError
         Fewer than LEAST utterances.
     """
@@ -38,6 +37,14 @@ def project(
     if method == "tsne":
         return tsne(unit, seed)
     return umap(unit, seed, neighbours, min_dist)
+
+
+def check_installed(method: str) -> None:
+    """ConfigError where a method needs a package that is not there: before the work, not after it."""
+    if method == "umap" and importlib.util.find_spec("umap") is None:
+        raise ConfigError(
+            "UMAP needs umap-learn: pip install -r requirements-analysis.txt (--method pca and tsne do without)"
+        )
 
 
 def pca(x: np.ndarray) -> np.ndarray:
@@ -61,12 +68,8 @@ def tsne(x: np.ndarray, seed: int) -> np.ndarray:
 
 def umap(x: np.ndarray, seed: int, neighbours: int, min_dist: float) -> np.ndarray:
     """(N, 2) float32 UMAP by cosine. Seeded, so on one thread."""
-    try:
-        from umap import UMAP
-    except ImportError:
-        raise ConfigError(
-            "UMAP needs umap-learn: pip install -r requirements-analysis.txt (--method pca and tsne do without)"
-        ) from None
+    from umap import UMAP  # optional, and slow to import
+
     reducer = UMAP(
         n_neighbors=min(neighbours, len(x) - 1),
         min_dist=min_dist,

@@ -78,9 +78,9 @@ def test_each_command_writes_its_files_and_returns_0(npz, capsys):
     assert "accuracy" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["probe", "umap", "confusions", "neighbours"])
+@pytest.mark.parametrize("command", ["probe", "umap --method pca", "confusions", "neighbours"])
 def test_a_missing_file_is_one_line_on_stderr_and_status_2(command, tmp_path, capsys):
-    assert analyse.main([command, str(tmp_path / "none.npz")]) == 2
+    assert analyse.main([*command.split(), str(tmp_path / "none.npz")]) == 2
     captured = capsys.readouterr()
     assert captured.err == f"error: {tmp_path}/none.npz: No such file or directory\n"
     assert not captured.out

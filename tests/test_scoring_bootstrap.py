@@ -62,6 +62,20 @@ def test_few_systems_have_no_interval():
     assert told == {"pooled": None, "macro": None}
 
 
+@pytest.mark.parametrize("stray", [0, 1])
+def test_an_eer_of_no_or_one_false_alarm_has_an_interval_to_match(stray):
+    """Most draws have an EER of nothing, of which a log-odds would make whatever one likes."""
+    systems, sizes = 7, np.full(7, 9)
+    first, second = np.triu_indices(systems)
+    histograms = np.zeros((len(first), 512))
+    histograms[first == second, 400] = 36
+    histograms[first != second, 100] = 81
+    histograms[1, [100, 410]] = 81 - stray, stray
+    eer = stray / (81 * 21)
+    low, high = intervals(histograms, Groups(systems, 512, True), sizes, {"pooled": eer}, draws=200)["pooled"]
+    assert low <= eer <= high < 0.02
+
+
 def test_the_same_seed_gives_the_same_interval():
     histograms, sizes = simulated(np.random.default_rng(0), 9), np.full(9, 20)
     one, two, other = (

@@ -52,7 +52,9 @@ def intervals(
             for curve in eers:
                 trials = _drawn(accepted, groups, sizes, times[start : start + AT_ONCE], macro=curve == "macro")
                 drawn[curve].append(equal_errors(*trials))
-    return {curve: _widened(np.concatenate(parts), eers[curve], len(sizes)) for curve, parts in drawn.items()}
+    targets = (sizes * (sizes - 1) // 2).sum()
+    least = 0.5 / max(targets, sizes.sum() * (sizes.sum() - 1) // 2 - targets)
+    return {c: _widened(np.concatenate(parts), eers[c], len(sizes), float(least)) for c, parts in drawn.items()}
 
 
 def _drawn(
@@ -88,20 +90,20 @@ def equal_errors(false_alarms: np.ndarray, hits: np.ndarray) -> np.ndarray:
     return fpr[rows, before] + share * (fpr[rows, after] - fpr[rows, before])
 
 
-def _widened(drawn: np.ndarray, eer: float, systems: int) -> list[float]:
-    """The interval from the draws.
+def _widened(drawn: np.ndarray, eer: float, systems: int, least: float) -> list[float]:
+    """The interval from the draws, whose EERs tell nothing below `least`, half a trial of the list.
 
     A bootstrap of S systems varies by (S - 1) / S of what S systems vary, and its percentiles are those of a normal
     where a t with S - 1 degrees of freedom is due. Both are made good, in log-odds so that the ends stay rates.
     """
-    low, middle, high = _log_odds(np.quantile(drawn, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]))
+    low, middle, high = _log_odds(np.quantile(drawn, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]), least)
     tail = (1 + LEVEL) / 2
     wider = np.sqrt(systems / (systems - 1)) * stats.t.ppf(tail, systems - 1) / stats.norm.ppf(tail)
-    centre = _log_odds(np.array(eer))
-    ends = centre + wider * (np.array([low, high]) - middle)
-    return [float(end) for end in 1 / (1 + np.exp(-ends))]
+    ends = _log_odds(np.array(eer), least) + wider * (np.array([low, high]) - middle)
+    low, high = 1 / (1 + np.exp(-ends))
+    return [min(eer, float(low)), max(eer, float(high))]
 
 
-def _log_odds(rate: np.ndarray) -> np.ndarray:
-    rate = np.clip(rate, 1e-9, 1 - 1e-9)
+def _log_odds(rate: np.ndarray, least: float) -> np.ndarray:
+    rate = np.clip(rate, least, 1 - least)
     return np.log(rate / (1 - rate))
