@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from audio import AudioFiles
 from config import from_values
-from DatasetLoader import RandomSampler, TrainLoader, crop_samples
+from DatasetLoader import Batch, RandomSampler, TrainLoader, crop_samples
 from devices import find_device, half_precision
 from lists import read_list
 from progress import Progress
@@ -107,6 +108,25 @@ def measure(device: torch.device, loader: TrainLoader, repeats: int) -> dict[str
     return best
 
 
+def arithmetic(made: ModelTrainer, batch) -> float:
+    """Floating-point operations of one utterance, forward and backward, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        step(made, Batch(batch.waveforms[:2], batch.labels[:2], None), Parts(made.device))
+    return counter.get_total_flops() / 2
+
+
+def roof(device: torch.device, kind: torch.dtype, size: int = 4096) -> float:
+    """Floating-point operations a second of square matrix products, the best of a few: what the machine can do."""
+    a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+    best = math.inf
+    for _ in range(4):
+        parts = Parts(device)
+        a @ b
+        parts.lap("product")
+        best = min(best, parts.seconds["product"])
+    return 2 * size**3 / best
+
+
 def epochs(device: torch.device, loader: TrainLoader) -> dict[str, dict]:
     """The metrics of a whole epoch of either end."""
     rows = {}
@@ -137,6 +157,13 @@ def main() -> None:
         cells = "".join(f"{1000 * seconds[c]:11.1f}" for c in columns)
         print(f"{side:<20}{cells}{1000 * total:11.1f}{options.batch_size / total:9.1f}")
     print(f"ours is {sum(rows[FIRST].values()) / sum(rows[LAST].values()):.2f} times as fast")
+    made, kind = trainer(device, *CHANGES[LAST]), half_precision(device) or torch.float32
+    flops, most = arithmetic(made, next(loader.epoch(0))), roof(device, kind)
+    done = flops * options.batch_size / sum(rows[LAST].values())
+    print(
+        f"{flops / 1e9:.2f} GFLOP an utterance; {done / 1e9:.0f} GFLOP/s, {done / most:.0%} of {most / 1e9:.0f} GFLOP/s"
+    )
+    print(f"in {kind} matrix products of 4096 on this machine")
     found = epochs(device, loader)
     for side, row in found.items():
         rate, waited = row["utterances_per_s"], row["data_wait"]
