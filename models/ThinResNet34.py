@@ -3,6 +3,7 @@
 voxceleb_trainer's `ResNetSE34L`, whose checkpoints load here: parameters carry the same names. About 1.4 M parameters.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -27,7 +28,19 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, bands, F) to the same."""
-        return x * self.fc(x.mean(dim=(2, 3)))[:, :, None, None]
+        return x * self.fc(mean_over_places(x))[:, :, None, None]
+
+
+def mean_over_places(x: torch.Tensor) -> torch.Tensor:
+    """(B, channels, bands, F) to the mean over bands and time (B, channels), as a matrix product.
+
+    So is its gradient then, and in the layout of `x`. That of `Tensor.mean` has no layout of its own, and to add it to
+    the others takes a tenth of a training step on a CPU.
+    """
+    rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # no copy, channels last
+    places = rows.shape[1]
+    weight = 2.0 ** -int(math.log2(places))  # exact in half precision, where a plain sum could overflow
+    return torch.bmm(rows.new_full((len(rows), 1, places), weight), rows)[:, 0] / (weight * places)
 
 
 class Block(nn.Module):
