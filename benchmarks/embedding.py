@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     device = find_device(options.device)
     files = read_list(ROOT / "data_lists/demo/test.csv").files(ROOT / "data/demo")
-    audio = Uneven([files[row % len(files)] for row in range(options.count)], keep_bytes=1 << 32)
+    audio = Uneven([files[row % len(files)] for row in range(options.count)], keep_bytes=1 << 34)
     lengths, _ = audio.lengths(2)
     config = from_values({"train_list": "-", "nOut": 50, "device": device.type})
     torch.manual_seed(0)
