@@ -21,7 +21,8 @@ from distributed import average_gradients, gathered, rank, same_buffers, share_r
 from optim import build_optimizer, schedule, set_lr
 from options import Config
 from plugins import ConfigError, shown
-from progress import NotFinite, Progress, Step
+from progress import NotFinite, Progress
+from steps import Step
 from utils import AncestorTorch
 
 log = logging.getLogger(__name__)
@@ -254,6 +255,8 @@ class ModelTrainer:
         try:
             checkpoints.load_weights(self.net.encoder, state["encoder"], path)
             checkpoints.load_weights(self.net.loss, state["loss"], path)
+            for group in state["optimizer"]["param_groups"]:  # how this device updates, not the one that saved
+                group["fused"] = self.optimizer.defaults.get("fused")
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             return Progress(**state["progress"]).checked(len(self.loader))

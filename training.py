@@ -73,8 +73,9 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     wanted = {"yes": True, "no": False}.get(config.data_on_device)
     if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
         audio = DeviceAudio(audio, data.lengths, device)
-    drawn = (length, config.seed, config.nDataLoaderThread, config.crop_cycle)
-    return TrainLoader(audio, data.lengths, labels, sampler, *drawn, pin=device if device.type == "cuda" else None)
+    pin = device if device.type == "cuda" else None
+    threads, cycle = config.nDataLoaderThread, config.crop_cycle
+    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, cycle, pin)
 
 
 def digest(data: Dataset) -> str:

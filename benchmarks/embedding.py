@@ -5,20 +5,19 @@ ThinResNet34 in float32. Both ways are told with the largest difference between 
 """
 
 import argparse
-import os
 import time
 
 import numpy as np
 import torch
 
 from audio import AudioFiles
+from benchmarks.machine import machine
+from benchmarks.training import ROOT
 from config import from_values
 from DatasetLoader import EvalLoader
 from devices import find_device
 from lists import read_list
 from SpeakerNet import ModelTrainer, SpeakerNet
-
-from .training import ROOT
 
 
 class Uneven(AudioFiles):
@@ -48,7 +47,7 @@ def main() -> None:
     config = from_values({"train_list": "-", "nOut": 50, "device": device.type})
     torch.manual_seed(0)
     made = ModelTrainer(SpeakerNet(config, 24), config, device)
-    print(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}, {device}")
+    print(machine(device))
     print(f"{len(lengths)} utterances of {len(np.unique(lengths))} lengths, {lengths.sum() / 16_000 / 60:.1f} minutes")
     found = {}
     for name, padded in (("one at a time", False), ("padded batches", True)):

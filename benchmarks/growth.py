@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.machine import machine
 from cache import SAMPLE, CachedAudio, Entry, index_bytes, read_cache, recipe
 from DatasetLoader import BalancedSampler, RandomSampler, crop_samples, crop_starts
 from filters import AudioFilters
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, nargs="+", default=[1, 4, 16], help="of the data")
     parser.add_argument("--systems", type=int, nargs="+", default=[24, 240, 2400])
     options = parser.parse_args()
+    print(machine())
     print("utterances  systems    list s   cache s random ms   bal. ms  crops ms   µs/crop")
     for times in options.times:
         data(times * UTTERANCES, SYSTEMS)

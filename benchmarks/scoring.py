@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
-import platform
 import subprocess
 import sys
 import threading
@@ -21,28 +19,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import scoring
+from benchmarks.machine import machine
+from parallel import usable_cores
 from trials.arrays import utterances
-from trials.counting import TILE, score_tile, tiles, usable_cores
+from trials.counting import TILE, score_tile, tiles
 from trials.exact import ask
 from trials.questions import EqualError
 
 CONDITION = {"model_seen": "seen", "model_not_seen": "unseen", "lang_seen": "seen", "lang_not_seen": "unseen"}
-
-
-def machine() -> str:
-    """The processor, its cores that this process may use, the load and the BLAS."""
-    cpu = Path("/proc/cpuinfo")
-    model = platform.processor() or platform.machine()
-    if cpu.exists():
-        model = next((line.split(":")[1].strip() for line in cpu.open() if line.startswith("model name")), model)
-    libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas" and "numpy" in lib["filepath"]]
-    blas = " ".join(f"{lib['internal_api']} {lib['version']}" for lib in libraries)
-    return f"{model}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}, numpy {np.__version__}, {blas}"
 
 
 def official(archive: str, which: str) -> dict[str, np.ndarray]:

@@ -7,8 +7,6 @@ machine slows all; times are the best of the repeats. Then whole epochs of both 
 
 import argparse
 import math
-import os
-import platform
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from audio import AudioFiles
+from benchmarks.machine import machine
 from config import from_values
 from DatasetLoader import Batch, RandomSampler, TrainLoader, crop_samples
 from devices import find_device, half_precision
@@ -157,8 +156,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = find_device(options.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    print(f"{name}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
+    print(machine(device))
     print(f"batches of {options.batch_size} crops of 2 s; half precision: {half_precision(device)}")
     loader = make_loader(options.batch_size, options.epoch_batches)
     rows = measure(device, loader, options.repeats)

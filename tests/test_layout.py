@@ -9,7 +9,7 @@ from conftest import ROOT
 
 ROOMS = {
     0: "plugins options config_sources config files audio filters cache cache_building parallel lists utils devices "
-    "device_audio distributed progress signals health board checkpoints experiment scoring tuneThreshold trials",
+    "device_audio distributed progress steps signals health board checkpoints experiment scoring tuneThreshold trials",
     1: "models loss optim DatasetLoader",
     2: "SpeakerNet evaluation resuming training",
     3: "trainSpeakerNet dataprep sweep analyse formats audit download analysis sweeping",

@@ -107,6 +107,21 @@ def test_a_stop_signal_saves_first_and_has_a_status_of_its_own(options, signum):
     assert checkpoints.read(options["save_path"] / "model/last.model")["progress"]["epoch"] >= 2
 
 
+def test_a_run_saved_by_a_device_without_fused_optimisers_goes_on_here(options):
+    options |= {"max_epoch": 1, "warmup_epochs": 0}
+    assert main(command(options)) == 0
+    last = options["save_path"] / "model/last.model"
+    state = checkpoints.read(last)
+    state["progress"] |= {"epoch": 0, "history": []}
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = None
+    for path in last.parent.glob("*.model"):
+        path.unlink()
+    checkpoints.write(last, state)
+    assert main(command(options)) == 0
+    assert checkpoints.read(last)["progress"]["epoch"] == 1
+
+
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(options, capsys):
     assert main(command(options)) == 0
     last = options["save_path"] / "model/last.model"
