@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from audio import AudioFiles, DataError, cut
-from cache import CachedAudio, open_cache
-from distributed import own_part, rank, world
-from filters import AudioFilters
-from lists import UtteranceList, named, read_list
-from options import Config
-from parallel import in_order
+from corpus.audio import AudioFiles, cut
+from corpus.cache import CachedAudio, open_cache
+from corpus.filters import AudioFilters
+from corpus.lists import UtteranceList, read_list
+from engine.distributed import rank, shard, world
+from engine.parallel import in_order
+from settings.errors import DataError
+from settings.options import Config
+from settings.text import bulleted
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def open_list(config: Config, path: str, root: str, keep_bytes: int = 0) -> Data
     found = f"{path}: {len(wrong)} of {len(table)} files cannot be used"
     good = [row for row in range(len(table)) if row not in wrong]
     if not config.skip_bad_audio or not good:
-        raise DataError(named(found + ("" if not good else " (--skip_bad_audio goes on without them)"), culprits))
+        raise DataError(bulleted(found + ("" if not good else " (--skip_bad_audio goes on without them)"), culprits))
     log.warning("%s", "\n  ".join([f"{found}; they are left out:", *culprits]))
     return Dataset(table.take(good), audio.take(good), lengths[good], culprits)
 
@@ -128,7 +130,7 @@ class BalancedSampler:
             raise DataError(f"--batch_size {batch_size} systems in a batch, and the train list has {len(classes)}")
         few = [f"{classes[c]}: {len(m)}" for c, m in enumerate(self.members) if len(m) < per_system]
         if few:
-            raise DataError(named(f"systems with fewer utterances than --nPerSpeaker {per_system}", few))
+            raise DataError(bulleted(f"systems with fewer utterances than --nPerSpeaker {per_system}", few))
 
     def __len__(self) -> int:
         """Batches of an epoch: as many as the list's size gives, at least one."""
@@ -205,7 +207,7 @@ class TrainLoader:
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
-        plan = [own_part(rows, self.sampler.per_system) for rows in self.sampler.plan(self.seed, epoch)[first:]]
+        plan = [shard(rows, self.sampler.per_system) for rows in self.sampler.plan(self.seed, epoch)[first:]]
         drawn = epoch % self.crop_cycle if self.crop_cycle else epoch
         starts = crop_starts(self.lengths, self.length, self.seed, drawn)
         batches = in_order(lambda rows: self.read(rows, starts), plan, self.threads, ahead=2)

@@ -13,21 +13,30 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-import checkpoints
-import plugins
 from DatasetLoader import Batch, EvalLoader, TrainLoader
-from devices import autocast, convolutions, half_precision, seed_all
-from distributed import average_gradients, gathered, rank, same_buffers, share_rows, with_sync_batch_norm, world
-from optim import build_optimizer, schedule, set_lr
-from options import Config
-from plugins import ConfigError, shown
-from progress import NotFinite, Progress
-from steps import Step
-from utils import AncestorTorch
+from engine import checkpoints
+from engine.async_step import Step
+from engine.devices import autocast, convolutions, half_precision, seed_all
+from engine.distributed import (
+    all_gather_with_grad,
+    all_reduce_rows,
+    average_gradients,
+    broadcast_buffers,
+    rank,
+    with_sync_batch_norm,
+    world,
+)
+from engine.optim import build_optimizer, schedule, set_lr
+from engine.progress import NotFinite, Progress
+from settings import plugins
+from settings.errors import ConfigError, UserError
+from settings.options import Config
+from settings.text import shown
+from utils import LegacyTorchSemantics
 
 log = logging.getLogger(__name__)
 
-COMPILING_PAYS = 3000  # batches: 84 s for 30 ms of each, measured on two CPU cores
+COMPILING_PAYS_FROM = 3000  # batches: 84 s for 30 ms of each, measured on two CPU cores
 LAG = 8  # steps that the host may run ahead of a GPU: enough that it is never idle, few enough to be told in time
 
 
@@ -66,20 +75,20 @@ class SpeakerNet(nn.Module):
         self.encoder = build(model, given, config.model_options | known, everything)
         self.loss = build(loss, given, config.loss_options, everything)
         self.per_system = config.nPerSpeaker if config.sampler == "balanced" else 1
-        self.ancestral = plugins.takes_any_keyword(loss)  # written for voxceleb_trainer, and for its torch
-        self.takes_groups = not self.ancestral or plugins.utterances_needed(loss) > 1
+        self.legacy_loss = plugins.takes_any_keyword(loss)  # written for voxceleb_trainer, and for its torch
+        self.takes_groups = not self.legacy_loss or plugins.utterances_needed(loss) > 1
 
     def forward(self, waveforms: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Waveforms (B, T) and labels (B,), group-major, to the loss and the accuracy in percent, both scalars.
 
         Where several processes train together, B is this one's part, and the loss is that of the whole batch.
         """
-        x, labels = gathered(self.encoder(waveforms)), gathered(labels)
+        x, labels = all_gather_with_grad(self.encoder(waveforms)), all_gather_with_grad(labels)
         if self.takes_groups and self.per_system > 1:
             x, labels = x.unflatten(0, (-1, self.per_system)), labels[:: self.per_system]
-        if not self.ancestral:
+        if not self.legacy_loss:
             return self.loss(x, labels)
-        with AncestorTorch(x.device):
+        with LegacyTorchSemantics(x.device):
             loss, accuracy = self.loss(x.float(), labels)
         return loss, torch.as_tensor(accuracy, dtype=torch.float32, device=x.device).reshape(())
 
@@ -109,7 +118,7 @@ class ModelTrainer:
             return
         self.half = half_precision(device) if config.mixedprec else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
-        self.compiling = config.compile and self.earns_compiling()
+        self.compiling = config.compile and self.worth_compiling()
         if self.compiling:
             net.encoder.compile()
         groups = parameter_groups(net)
@@ -117,18 +126,18 @@ class ModelTrainer:
         self.optimizer = build_optimizer(config, groups)
         self.lr = schedule(config, len(loader))
 
-    def earns_compiling(self) -> bool:
+    def worth_compiling(self) -> bool:
         """Whether the whole run, wherever it is resumed, is long enough for compiling to pay; says so if it is not."""
         batches = self.config.max_epoch * len(self.loader)
-        if batches < COMPILING_PAYS:
-            log.warning("--compile is left out: %d batches do not earn it back (%d may)", batches, COMPILING_PAYS)
-        return batches >= COMPILING_PAYS
+        if batches < COMPILING_PAYS_FROM:
+            log.warning("--compile is left out: %d batches do not earn it back (%d may)", batches, COMPILING_PAYS_FROM)
+        return batches >= COMPILING_PAYS_FROM
 
     @convolutions(training=True)
     def train_network(self, progress: Progress, after_batch: Callable[[], None] = lambda: None) -> None:
         """The epoch at which `progress` stands, from the batch at which it stands. `after_batch` may save and stop.
 
-        Nothing here waits for a GPU: `progress` follows a few steps behind, and `settle` brings it up to date. Raises
+        Nothing here waits for a GPU: `progress` follows a few steps behind, and `flush` brings it up to date. Raises
         NotFinite where loss or gradient is not finite, unless --skip_not_finite leaves the batch out.
         """
         epoch, first, total = progress.epoch, progress.batch, len(self.loader)
@@ -143,7 +152,7 @@ class ModelTrainer:
             seed_all(self.config.seed, epoch, number, rank())
             self.in_flight.append(self.step(batch, self.lr(epoch * total + number)))
             self.begun += 1
-            self.settle(progress, 0 if self.compiling else self.lag)
+            self.flush(progress, 0 if self.compiling else self.lag)
             now = time.perf_counter()
             if self.compiling:
                 log.info("compiled with the first batch, in %.0f s", now - began)
@@ -152,7 +161,7 @@ class ModelTrainer:
             began = now
             bar.set_postfix_str(progress.line(), refresh=False)
             after_batch()
-        self.settle(progress)
+        self.flush(progress)
         progress.seconds += time.perf_counter() - began
 
     def step(self, batch: Batch, lr: float) -> Step:
@@ -186,7 +195,7 @@ class ModelTrainer:
         elif finite:
             self.optimizer.step()
 
-    def settle(self, progress: Progress, lag: int = 0) -> None:
+    def flush(self, progress: Progress, lag: int = 0) -> None:
         """Wait for all steps begun but the last `lag`, and take their results down. Raises NotFinite."""
         while len(self.in_flight) > lag:
             step = self.in_flight.popleft()
@@ -214,7 +223,7 @@ class ModelTrainer:
     def embed(self, loader: EvalLoader) -> np.ndarray:
         """(N, D) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
         self.net.eval()
-        same_buffers(self.net)
+        broadcast_buffers(self.net)
         embeddings = torch.zeros(len(loader.lengths), self.config.nOut, device=self.device)
         silent = True if rank() else None
         with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
@@ -225,7 +234,7 @@ class ModelTrainer:
                 x = self.net.encoder.forward(waveforms, **padded).float().unflatten(0, crops.shape[:2])
                 embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
                 bar.update(len(rows))
-        return share_rows(embeddings).cpu().numpy()
+        return all_reduce_rows(embeddings).cpu().numpy()
 
     @property
     def takes_lengths(self) -> bool:
@@ -260,7 +269,7 @@ class ModelTrainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             return Progress(**state["progress"]).checked(len(self.loader))
-        except ConfigError:
+        except UserError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ConfigError(f"{path}: no run can go on from it ({shown(error)}); see --restart") from error

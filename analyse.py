@@ -19,11 +19,10 @@ from analysis import experiment_folder, matrix_picture, output, page, probing, p
 from analysis.command_line import parser
 from analysis.embeddings import Embeddings
 from analysis.from_checkpoint import embed
-from analysis.report import Asked, report
-from audio import DataError
-from files import write_text
-from lists import named
-from plugins import ConfigError
+from analysis.report import ReportOptions, report
+from engine.atomic_files import write_text
+from settings.errors import ConfigError, DataError, UserError
+from settings.text import bulleted
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         options = parser(runs).parse_args(argv)
         for line in options.run(options):
             sys.stdout.write(f"{line}\n")
-    except ConfigError as mistake:
+    except UserError as mistake:
         sys.stderr.write(f"error: {mistake}\n")
         return 2
     return 0
@@ -69,7 +68,7 @@ def run_probe(options: argparse.Namespace) -> list[str]:
     embeddings, folder, name = opened(options)
     unknown = sorted(set(options.leave_out) - set(embeddings.systems))
     if unknown:
-        raise DataError(named("--leave_out names systems that are not there", unknown))
+        raise DataError(bulleted("--leave_out names systems that are not there", unknown))
     embeddings = embeddings.take(np.flatnonzero([system not in options.leave_out for system in embeddings.systems]))
     asked = ("per_system", "epochs", "lr", "batch_size", "seed", "repeats")
     settings = probing.ProbeSettings(**{field: getattr(options, field) for field in asked})
@@ -157,7 +156,7 @@ def run_report(options: argparse.Namespace) -> list[str]:
     folders = experiment_folder.read_all(options.experiments)
     if not options.no_embeddings:
         projection.check_installed(options.method)
-    asked = Asked(options.method, not options.no_embeddings, options.seed)
+    asked = ReportOptions(options.method, not options.no_embeddings, options.seed)
     content = report(folders, asked, bar("report"))
     target = Path(options.out)
     output.folder(target.parent)

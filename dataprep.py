@@ -10,22 +10,23 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import formats
-from audio import SAMPLE_RATE, DataError
-from audit.findings import audit as audit_lists
-from audit.findings import files_csv, measure_all
-from audit.report import markdown
-from cache_building import build_cache
-from download.addresses import DEFAULT, read_addresses
-from download.everything import download as download_everything
-from files import write_text
-from filters import AudioFilters
-from formats import mlaad_protocol, rows
-from formats.observations import describe_counts, observe
-from formats.split import split
-from lists import UtteranceList, named, read_list, write_list
-from parallel import usable_cores
-from plugins import ConfigError
+from corpus.audio import SAMPLE_RATE
+from corpus.build_cache import build_cache
+from corpus.filters import AudioFilters
+from corpus.lists import UtteranceList, read_list, write_list
+from engine.atomic_files import write_text
+from engine.parallel import usable_cores
+from preparation import formats
+from preparation.audit.findings import audit as audit_lists
+from preparation.audit.findings import files_csv, measure_all
+from preparation.audit.report import markdown
+from preparation.download.addresses import DEFAULT, read_addresses
+from preparation.download.everything import download as download_everything
+from preparation.formats import mlaad_protocol, rows
+from preparation.formats.observations import describe_counts, observe
+from preparation.formats.split import split
+from settings.errors import ConfigError, DataError, UserError
+from settings.text import bulleted
 
 WRONG, FAILED = 1, 2  # exit statuses: training would fail with this data; what was asked could not be done
 
@@ -116,7 +117,7 @@ def cache(options: argparse.Namespace) -> int:
         )
         if built.wrong:
             heading = f"{table.source}: {len(built.wrong)} files cannot be used"
-            print(f"dataprep.py: {named(heading, list(built.wrong.values()))}", file=sys.stderr)
+            print(f"dataprep.py: {bulleted(heading, list(built.wrong.values()))}", file=sys.stderr)
             status = WRONG
     return status
 
@@ -215,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         return options.run(options)
-    except ConfigError as error:
+    except UserError as error:
         print(f"dataprep.py: {error}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # whoever read our output has seen enough

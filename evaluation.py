@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-import checkpoints
 import scoring
 from DatasetLoader import Dataset, EvalLoader, open_list
-from devices import find_device
-from distributed import agreed, rank
-from experiment import Experiment
-from files import written_whole
-from options import Config
+from engine import checkpoints
+from engine.atomic_files import atomic_write
+from engine.devices import find_device
+from engine.distributed import broadcast_object, rank
+from engine.experiment import Experiment
+from settings.options import Config
 from SpeakerNet import ModelTrainer, SpeakerNet
 
 log = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ def embed(trainer: ModelTrainer, data: Dataset) -> np.ndarray:
 def quick_look(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray) -> dict:
     """What training asks of the dev list: pooled and macro EER, thresholds, costs. The same on all processes."""
     if rank():
-        return agreed(None)
+        return broadcast_object(None)
     options = {"costs": costs(trainer.config), "device": where(trainer), "progress": sys.stderr.isatty()}
     table = data.table
-    return agreed(scoring.evaluate(embeddings, table.systems, names=table.paths, quick=True, **options))
+    return broadcast_object(scoring.evaluate(embeddings, table.systems, names=table.paths, quick=True, **options))
 
 
 def where(trainer: ModelTrainer) -> str:
@@ -61,7 +61,7 @@ def score_and_tell(
     config, embeddings = trainer.config, embed(trainer, data)
     cohort = embed(trainer, open_list(config, config.cohort, eval_root(config))) if config.cohort else None
     if rank():
-        return agreed(None)
+        return broadcast_object(None)
     if config.save_embeddings:
         save_embeddings(config.save_embeddings, embeddings, data)
     table = data.table
@@ -91,7 +91,7 @@ def score_and_tell(
     log.info("\n%s", scoring.table(results, table.source))
     if config.trial_list:
         score_trials(config, embeddings, table, experiment, norm)
-    return agreed(results)
+    return broadcast_object(results)
 
 
 def conditions(table, about: dict) -> list[str] | None:
@@ -125,7 +125,7 @@ def how_read(config: Config) -> dict:
 def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> None:
     """The arrays that analyses and `python scoring.py` read: no Python object among them."""
     table = data.table
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             embeddings=embeddings,

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from config_sources import Parser
-from files import write_text
-from plugins import ConfigError
-from signals import Stopped, StopSignals
+from engine.atomic_files import write_text
+from engine.signals import Stopped, StopSignals
+from settings.errors import UserError
+from settings.sources import Parser
 from sweeping import grid, heat_map, markdown, sweep_file, table
 from sweeping.grid import Run
 from sweeping.local import LocalEngine
-from sweeping.overview import Overview
+from sweeping.progress_bar import ProgressBar
 from sweeping.ray_engine import RayEngine
+from sweeping.run_status import check_same, state
 from sweeping.scheduler import Engine, run_all
-from sweeping.state import check_same, state
 from sweeping.sweep_file import Sweep
 
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         options, overrides = command_line().parse_known_args(argv)
         return sweep(options, overrides)
-    except ConfigError as mistake:
+    except UserError as mistake:
         sys.stderr.write(f"error: {mistake}\n")
         return 2
     except Stopped as stop:
@@ -109,10 +109,10 @@ def sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     try:
         if engine:
             with StopSignals():
-                failed = run_all(runs, engine, options.retries, Overview(runs))
+                failed = run_all(runs, engine, options.retries, ProgressBar(runs))
     finally:
         write_table(runs, asked, folder, paper, shlex.join(["python", "sweep.py", options.sweep, *overrides]))
-    tell([Overview(runs).line(), f"written: {folder}/table.md, table.csv, table.png"])
+    tell([ProgressBar(runs).line(), f"written: {folder}/table.md, table.csv, table.png"])
     return 1 if failed else 0
 
 

@@ -11,14 +11,15 @@ from contextlib import nullcontext
 
 from tqdm import tqdm
 
-from checkpoints import recorded_config
-from config import Config, resolve
-from devices import find_device, settle_determinism
-from distributed import rank, together
+from engine.checkpoints import recorded_config
+from engine.devices import find_device, set_determinism
+from engine.distributed import process_group, rank
+from engine.experiment import Experiment, logged_to
+from engine.signals import Stopped
 from evaluation import score_lists
-from experiment import Experiment, logged_to
-from plugins import ConfigError
-from signals import Stopped
+from settings.errors import UserError
+from settings.options import Config
+from settings.resolve import resolve
 from training import train
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[Console()], force=True)
     try:
         config = resolve(argv, recorded=recorded_config)
-        settle_determinism(config.deterministic)
-        with together(find_device(config.device)):
+        set_determinism(config.deterministic)
+        with process_group(find_device(config.device)):
             return run(config)
-    except ConfigError as mistake:
+    except UserError as mistake:
         log.error("error: %s", mistake)
     except OSError as error:
         if error.errno not in NO_ROOM:
@@ -57,7 +58,7 @@ def run(config: Config) -> int:
     with logged_to(Experiment(config.save_path).results / "scores.txt") if rank() == 0 else nullcontext():
         try:
             score_lists(config) if config.eval else train(config)
-        except ConfigError as mistake:
+        except UserError as mistake:
             log.error("error: %s", mistake)
             return 2
         except Stopped as stop:

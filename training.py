@@ -11,23 +11,21 @@ from contextlib import closing, nullcontext
 import numpy as np
 import torch
 
-import checkpoints
 import evaluation
-import health
-from audio import DataError
-from board import Board
+from corpus.gpu_audio import GpuAudio, fits
 from DatasetLoader import BalancedSampler, Dataset, RandomSampler, TrainLoader, crop_samples, open_list
-from device_audio import DeviceAudio, fits
-from devices import find_device, seed_all
-from distributed import agreed, rank, wait_for_all, world
-from experiment import Experiment
-from files import written_as
-from lists import named
-from options import Config
-from plugins import ConfigError
-from progress import NotFinite, Progress
-from resuming import check_same_run, newest_sound
-from signals import Stopped, StopSignals
+from engine import checkpoints, diagnostics
+from engine.atomic_files import link_or_copy
+from engine.devices import find_device, seed_all
+from engine.distributed import barrier, broadcast_object, rank, world
+from engine.experiment import Experiment
+from engine.progress import NotFinite, Progress
+from engine.resuming import check_same_run, newest_sound
+from engine.signals import Stopped, StopSignals
+from engine.tensorboard_log import TensorboardLog
+from settings.errors import ConfigError, DataError, UserError
+from settings.options import Config
+from settings.text import bulleted
 from SpeakerNet import ModelTrainer, SpeakerNet
 
 log = logging.getLogger(__name__)
@@ -43,7 +41,7 @@ def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
             data = open_list(config, path, root, room) if path else None
             room = getattr(data.audio, "room", room) if data else room  # a cache takes none
             opened.append(data)
-        except ConfigError as mistake:
+        except UserError as mistake:
             mistakes.append(str(mistake))
     if mistakes:
         raise ConfigError("\n".join(mistakes))
@@ -72,7 +70,7 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     audio = data.audio
     wanted = {"yes": True, "no": False}.get(config.data_on_device)
     if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
-        audio = DeviceAudio(audio, data.lengths, device)
+        audio = GpuAudio(audio, data.lengths, device)
     pin = device if device.type == "cuda" else None
     threads, cycle = config.nDataLoaderThread, config.crop_cycle
     return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, cycle, pin)
@@ -100,7 +98,7 @@ class Run:
         }
         if config.restart and rank() == 0:
             experiment.clear()
-        wait_for_all()
+        barrier()
         self.found = newest_sound(experiment)
         seed_all(config.seed)
         net = SpeakerNet(config, len(self.classes), weights_follow=bool(self.found or config.initial_model))
@@ -111,7 +109,7 @@ class Run:
         if rank() == 0:
             experiment.describe(config, device)
             experiment.write_metrics(self.progress.history)
-            self.board = Board(experiment.path / "tensorboard", self.progress.epoch + 1)
+            self.board = TensorboardLog(experiment.path / "tensorboard", self.progress.epoch + 1)
 
     def start(self) -> Progress:
         """Resume where a sound checkpoint is, else begin, with --initial_model's weights if it is given."""
@@ -162,7 +160,7 @@ class Run:
         place = f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1} of {len(self.trainer.loader)}"
         advice = "lower --lr or set --grad_clip; --skip_not_finite n leaves such batches out"
         found = f"{place}: {error}; {advice}. The batch is in {path}, its utterances are"
-        return named(found, [self.train.table.place(row) for row in rows])
+        return bulleted(found, [self.train.table.place(row) for row in rows])
 
     def after_batch(self) -> None:
         if time.monotonic() - self.saved > 60 * self.config.save_interval:
@@ -181,7 +179,7 @@ class Run:
             results = evaluation.quick_look(self.trainer, self.dev, embeddings)
             row |= {f"dev_{name}": results[name] for name in ("eer", "macro_eer", "threshold")}
             line += f", dev EER {results['eer']:.2%} (macro {results['macro_eer']:.2%})"
-            self.warn(health.of_embeddings(embeddings, results["eer"], epoch, self.config.warmup_epochs))
+            self.warn(diagnostics.of_embeddings(embeddings, results["eer"], epoch, self.config.warmup_epochs))
         better = "dev_eer" in row and (progress.best_eer is None or row["dev_eer"] < progress.best_eer)
         with self.signals.deferred():
             if better:
@@ -190,7 +188,7 @@ class Run:
             if due:
                 self.save_evaluated(epoch, better)
         self.tell(row, line)
-        self.warn(health.of_epoch(progress.history, self.config.warmup_epochs))
+        self.warn(diagnostics.of_epoch(progress.history, self.config.warmup_epochs))
 
     def warn(self, warnings: Iterable[str]) -> None:
         for text in warnings:
@@ -201,7 +199,7 @@ class Run:
         loader = self.trainer.loader
         plan = loader.sampler.plan(self.config.seed, self.progress.epoch)
         if self.progress.epoch == 0:
-            self.warn(health.of_sampling(loader.labels[plan], self.classes))
+            self.warn(diagnostics.of_sampling(loader.labels[plan], self.classes))
         return {"utterances_used": int(np.unique(plan).size), "utterances_available": len(self.train.table)}
 
     def tell(self, row: dict, line: str) -> None:
@@ -215,12 +213,12 @@ class Run:
     def save(self) -> None:
         """last.model; the one before it stays as previous.model."""
         experiment = self.experiment
-        self.trainer.settle(self.progress)
+        self.trainer.flush(self.progress)
         self.saved = time.monotonic()
         if rank():
             return
         if experiment.last.exists():
-            written_as(experiment.last, experiment.previous)
+            link_or_copy(experiment.last, experiment.previous)
         self.trainer.saveParameters(experiment.last, self.progress, self.about)
 
     def save_evaluated(self, epoch: int, better: bool) -> None:
@@ -231,10 +229,10 @@ class Run:
             return
         self.trainer.saveParameters(path, self.progress, self.about)
         if better:
-            written_as(path, experiment.best)
+            link_or_copy(path, experiment.best)
         if experiment.last.exists():
-            written_as(experiment.last, experiment.previous)
-        written_as(path, experiment.last)
+            link_or_copy(experiment.last, experiment.previous)
+        link_or_copy(path, experiment.last)
         experiment.prune(self.config.keep)
 
     def finish(self) -> None:
@@ -245,8 +243,8 @@ class Run:
         lists = [data for data in (self.dev, *self.tests) if data]
         if not lists:
             return
-        wait_for_all()
-        chosen = agreed(self.experiment.best if self.experiment.best.exists() else self.experiment.last)
+        barrier()
+        chosen = broadcast_object(self.experiment.best if self.experiment.best.exists() else self.experiment.last)
         self.trainer.loadParameters(chosen)
         about = self.about | {"checkpoint": str(chosen)}
         names = evaluation.result_names([data.table.source for data in lists])

@@ -12,13 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugins import ConfigError
+from settings.errors import ScoringError
 
 TIE = 1e-12  # weighted rates are sums of floats: thresholds this close to equally good are so, and the highest wins
-
-
-class ScoringError(ConfigError):
-    """Something about the arrays or options handed in is wrong."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class PreEmphasis(nn.Module):
         return F.conv1d(padded, self.flipped_filter)[:, 0]
 
 
-class AncestorTorch(TorchFunctionMode):
+class LegacyTorchSemantics(TorchFunctionMode):
     """The torch that voxceleb_trainer's losses were written for.
 
     Their `F.pairwise_distance` of (K, D, 1) and (1, D, K) means the distance over dimension 1, (K, K); in today's

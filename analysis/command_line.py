@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 
 from analysis import probing, projection
-from config_sources import Parser
+from settings.sources import Parser
 
 
 def parser(runs: dict) -> Parser:

@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audio import DataError
-from files import written_whole
-from lists import language_of, named
+from corpus.lists import language_of
+from engine.atomic_files import atomic_write
+from settings.errors import DataError
+from settings.text import bulleted
 
 NEEDED, OPTIONAL = ("embeddings", "labels", "paths"), ("languages", "conditions")
 
@@ -115,7 +116,7 @@ def checked(arrays: dict[str, np.ndarray], source: str) -> Embeddings:
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         culprits = [texts["paths"][i] for i in bad]
-        raise DataError(named(f"{source}: {len(bad)} embeddings hold NaN or infinity", culprits))
+        raise DataError(bulleted(f"{source}: {len(bad)} embeddings hold NaN or infinity", culprits))
     return Embeddings(
         vectors.astype(np.float32, copy=False),
         texts["labels"],
@@ -127,7 +128,7 @@ def checked(arrays: dict[str, np.ndarray], source: str) -> Embeddings:
 
 def write(path: str | Path, embeddings: Embeddings) -> None:
     """An .npz file that `read` reads."""
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             embeddings=embeddings.vectors,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import yaml
 
-import checkpoints
 from analysis import embeddings as saved
 from analysis.embeddings import Embeddings
 from analysis.from_checkpoint import embed
+from engine import checkpoints
 from evaluation import result_names
-from plugins import ConfigError
+from settings.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Embeddings of a list straight from a checkpoint, as --eval --save_embeddings would write them."""
 
-import checkpoints
-import config
 from analysis.embeddings import Embeddings
 from DatasetLoader import open_list
-from devices import find_device
+from engine import checkpoints
+from engine.devices import find_device
 from evaluation import embed as embed_list
+from settings import resolve
 from SpeakerNet import ModelTrainer, SpeakerNet
 
 
@@ -18,7 +18,7 @@ def embed(checkpoint: str, path: str, root: str, device: str = "auto") -> Embedd
         The checkpoint cannot be used, or the list or any of its files.
     """
     words = ["--eval", "--initial_model", checkpoint, "--test_list", path, "--test_path", root, "--device", device]
-    settings = config.resolve(words, recorded=checkpoints.recorded_config)
+    settings = resolve.resolve(words, recorded=checkpoints.recorded_config)
     classes = checkpoints.read(checkpoint).get("classes", [])
     net = SpeakerNet(settings, max(2, len(classes)))
     trainer = ModelTrainer(net, settings, find_device(settings.device))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from files import written_whole
-from plugins import ConfigError
+from engine.atomic_files import atomic_write
+from settings.errors import ConfigError
 
 
 def folder(path: str | Path) -> Path:
@@ -20,13 +20,13 @@ def folder(path: str | Path) -> Path:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """A picture."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_rows(path: Path, rows: list[list]) -> None:
     """A CSV file."""
-    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 

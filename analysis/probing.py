@@ -14,8 +14,8 @@ from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.model_selection import train_test_split
 
 from analysis.embeddings import Embeddings
-from audio import DataError
-from lists import named
+from settings.errors import DataError
+from settings.text import bulleted
 
 LEAST = 5  # utterances of a system: fewer leave nothing to test on after an 80/20 split
 
@@ -86,7 +86,9 @@ def size_to_keep(counts: Counter, wanted: int | str) -> int:
         raise DataError(f"a probe tells systems apart, and there is {len(counts)}: {', '.join(counts)}")
     few = [f"{system}: {n}" for system, n in sorted(counts.items()) if n < LEAST]
     if few:
-        raise DataError(named(f"systems with fewer than {LEAST} utterances, too few to split (--leave_out them)", few))
+        raise DataError(
+            bulleted(f"systems with fewer than {LEAST} utterances, too few to split (--leave_out them)", few)
+        )
     if wanted == "smallest":
         return min(counts.values())
     if wanted == "common":

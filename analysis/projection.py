@@ -6,8 +6,7 @@ import warnings
 import numpy as np
 
 from analysis.embeddings import Embeddings
-from audio import DataError
-from plugins import ConfigError
+from settings.errors import ConfigError, DataError
 
 NAMES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 METHODS = tuple(NAMES)

@@ -10,14 +10,14 @@ from analysis import charts, matrix_picture, page, probing, projection
 from analysis.embeddings import Embeddings
 from analysis.experiment_folder import Folder
 from analysis.tracing import Rates, trace
-from audio import DataError
-from options import Config
+from settings.errors import DataError
+from settings.options import Config
 
 DULL = ("save_path", "seed", "device", "nDataLoaderThread", "audio_memory", "save_interval", "save_embeddings")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReportOptions:
     """What a report is to contain. `method` projects; `audio` False leaves out all that needs embeddings."""
 
     method: str = "umap"
@@ -25,7 +25,7 @@ class Asked:
     seed: int = 10
 
 
-def report(folders: list[Folder], asked: Asked, progress: Callable = iter) -> str:
+def report(folders: list[Folder], asked: ReportOptions, progress: Callable = iter) -> str:
     """The page. `progress` wraps the long loops."""
     title = "Report: " + ", ".join(folder.name for folder in folders)
     sections = [summary(folders), differences(folders), learning(folders)]
@@ -144,7 +144,7 @@ def probes(name: str, found: dict[str, Embeddings], seed: int) -> str:
     return f"<h2>Linear probe</h2>\n<p class='soft'>{said}</p>\n" + "\n".join(parts)
 
 
-def maps(name: str, found: dict[str, Embeddings], asked: Asked) -> str:
+def maps(name: str, found: dict[str, Embeddings], asked: ReportOptions) -> str:
     """An interactive map of each experiment's embeddings."""
     parts = []
     for n, (run, embeddings) in enumerate(found.items()):

@@ -8,7 +8,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from analysis.embeddings import Embeddings
-from audio import DataError
+from settings.errors import DataError
 
 
 def mean_cosines(embeddings: Embeddings) -> np.ndarray:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from audio import load_audio
-from cache import CachedAudio, open_cache
-from cache_building import build_cache
-from lists import read_list
-from parallel import in_order, usable_cores
+from corpus.audio import load_audio
+from corpus.build_cache import build_cache
+from corpus.cache import CachedAudio, open_cache
+from corpus.lists import read_list
+from engine.parallel import in_order, usable_cores
 
 CROP = 200 * 160 + 240
 BATCH = 128

@@ -10,13 +10,13 @@ import time
 import numpy as np
 import torch
 
-from audio import AudioFiles
 from benchmarks.machine import machine
 from benchmarks.training import ROOT
-from config import from_values
+from corpus.audio import AudioFiles
+from corpus.lists import read_list
 from DatasetLoader import EvalLoader
-from devices import find_device
-from lists import read_list
+from engine.devices import find_device
+from settings.resolve import from_values
 from SpeakerNet import ModelTrainer, SpeakerNet
 
 

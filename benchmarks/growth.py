@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from benchmarks.machine import machine
-from cache import SAMPLE, CachedAudio, Entry, index_bytes, read_cache, recipe
+from corpus.cache import SAMPLE, CachedAudio, Entry, index_bytes, read_cache, recipe
+from corpus.filters import AudioFilters
+from corpus.lists import read_list
 from DatasetLoader import BalancedSampler, RandomSampler, crop_samples, crop_starts
-from filters import AudioFilters
-from lists import read_list
-from plugins import load
-from trials.arrays import utterances
-from trials.exact import ask
-from trials.questions import EqualError
+from scoring.embeddings import utterances
+from scoring.exact import solve
+from scoring.operating_points import EqualError
+from settings.plugins import load
 
 UTTERANCES, SYSTEMS, DEV = 11_100, 24, 12_000
 
@@ -93,7 +93,7 @@ def scores(count: int, systems: int) -> None:
     labels = generator.integers(0, systems, count)
     embeddings = generator.standard_normal((count, 50), dtype=np.float32)
     embeddings += 0.5 * generator.standard_normal((systems, 50), dtype=np.float32)[labels]
-    seconds, _ = timed(lambda: ask(utterances(embeddings, labels), [EqualError("pooled"), EqualError("macro")]))
+    seconds, _ = timed(lambda: solve(utterances(embeddings, labels), [EqualError("pooled"), EqualError("macro")]))
     trials = count * (count - 1) // 2
     print(f"{count:>10,}{systems:>9,}{trials:>18,}{seconds:>10.2f}{seconds / trials * 1e9:>16.2f}", flush=True)
 

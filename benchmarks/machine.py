@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_info
 
-from parallel import usable_cores
+from engine.parallel import usable_cores
 
 
 def machine(device: torch.device | None = None) -> str:

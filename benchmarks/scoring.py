@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import scoring
 from benchmarks.machine import machine
-from parallel import usable_cores
-from trials.arrays import utterances
-from trials.counting import TILE, score_tile, tiles
-from trials.exact import ask
-from trials.questions import EqualError
+from engine.parallel import usable_cores
+from scoring.embeddings import utterances
+from scoring.exact import solve
+from scoring.histograms import TILE, score_tile, tiles
+from scoring.operating_points import EqualError
 
 CONDITION = {"model_seen": "seen", "model_not_seen": "unseen", "lang_seen": "seen", "lang_not_seen": "unseen"}
 
@@ -99,15 +99,15 @@ def peak_beyond(folder: Path) -> float:
     """MB that a process of its own takes to find the EERs, beyond its imports and the embeddings."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); import numpy as np, scoring\n"
-        "from trials.arrays import utterances\nfrom trials.exact import ask\n"
-        "from trials.questions import EqualError\n"
+        "from scoring.embeddings import utterances\nfrom scoring.exact import solve\n"
+        "from scoring.operating_points import EqualError\n"
         "def peak():\n"
         "    return int([l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1])\n"
         "questions = [EqualError(), EqualError('macro')]\n"
         "embeddings, labels = np.load(sys.argv[1] + '/e.npy'), np.load(sys.argv[1] + '/l.npy')\n"
-        "ask(utterances(embeddings[:2500], np.arange(2500) % 7), questions)\n"
+        "solve(utterances(embeddings[:2500], np.arange(2500) % 7), questions)\n"
         "open('/proc/self/clear_refs', 'w').write('5')\n"
-        "before = peak(); ask(utterances(embeddings, labels), questions); print((peak() - before) / 1000)\n"
+        "before = peak(); solve(utterances(embeddings, labels), questions); print((peak() - before) / 1000)\n"
     )
     root = str(Path(__file__).resolve().parent.parent)
     told = subprocess.run([sys.executable, "-c", code, str(folder), root], capture_output=True, text=True, check=True)
@@ -125,7 +125,7 @@ def report(name: str, columns: dict[str, np.ndarray], size: int, args: argparse.
     products(listed, threads)
     for _ in range(args.repeats):
         alone.append(timed(lambda: products(listed, threads)))
-        eer.append(timed(lambda: ask(utterances(embeddings, labels), questions, **told)))
+        eer.append(timed(lambda: solve(utterances(embeddings, labels), questions, **told)))
         quick.append(timed(lambda: scoring.evaluate(embeddings, labels, quick=True, **told)))
     np.save(folder / "e.npy", embeddings)
     np.save(folder / "l.npy", labels)

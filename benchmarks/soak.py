@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-import checkpoints
+from engine import checkpoints
 
 ROOT = Path(__file__).parent.parent
 CLOCK = {"seconds", "utterances_per_s", "data_wait"}

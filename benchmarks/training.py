@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from audio import AudioFiles
 from benchmarks.machine import machine
-from config import from_values
+from corpus.audio import AudioFiles
+from corpus.lists import read_list
 from DatasetLoader import Batch, RandomSampler, TrainLoader, crop_samples
-from devices import find_device, half_precision
-from lists import read_list
+from engine.devices import find_device, half_precision
+from engine.progress import Progress
 from models import ThinResNet34
 from models.ThinResNet34 import mean_over_places
-from progress import Progress
+from settings.resolve import from_values
 from SpeakerNet import ModelTrainer, SpeakerNet
 
 ROOT = Path(__file__).parent.parent

@@ -9,13 +9,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from audio import DataError
-from config import ConfigError
 from models._aasist import AASIST
 from models._padding import by_size
 from models._ssl import SSLFrontEnd
 from models._ssl_cache import HiddenStateCache
 from models._ssl_weights import SAMPLE_RATE, XLS_R_300M, from_fairseq, load
+from settings.errors import DataError
+from settings.resolve import ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -114,7 +114,7 @@ class HeterogeneousGraphAttention(nn.Module):
         x = self.input_drop(torch.cat([self.proj_type1(first), self.proj_type2(second)], dim=1))
         attention = torch.softmax(self.scores(x, counts[0]) / self.temperature, dim=-1)
         nodes = normalised(self.bn, self.proj_with_att(attention @ x) + self.proj_without_att(x))
-        return *nodes.split(counts, dim=1), self.gathered(x, master)
+        return *nodes.split(counts, dim=1), self.all_gather_with_grad(x, master)
 
     def scores(self, x: Tensor, count: int) -> Tensor:
         """Nodes (B, N, in), the first `count` of the first kind, to the scores (B, N, N) of their pairs."""
@@ -126,7 +126,7 @@ class HeterogeneousGraphAttention(nn.Module):
         ]
         return torch.cat([torch.cat(row, dim=-1) for row in rows], dim=1).squeeze(2)
 
-    def gathered(self, x: Tensor, master: Tensor) -> Tensor:
+    def all_gather_with_grad(self, x: Tensor, master: Tensor) -> Tensor:
         """The next master (B, 1, out) of nodes (B, N, in) and a master (B or 1, 1, in)."""
         scores = torch.tanh(self.att_projM(x * master)) @ self.att_weightM  # (B, N, 1)
         attention = torch.softmax(scores / self.temperature, dim=1)

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio import DataError
-from config import ConfigError
-from files import written_whole
+from engine.atomic_files import atomic_write
 from models._ssl import SSLFrontEnd
+from settings.errors import DataError
+from settings.resolve import ConfigError
 
 
 class HiddenStateCache:
@@ -69,5 +69,5 @@ class HiddenStateCache:
         if not np.isfinite(values).all():
             raise DataError("hidden states beyond the range of float16 cannot be cached: choose another --ssl_layers")
         file.parent.mkdir(exist_ok=True)
-        with written_whole(file) as temporary, temporary.open("wb") as opened:
+        with atomic_write(file) as temporary, temporary.open("wb") as opened:
             np.save(opened, values)

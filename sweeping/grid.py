@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import Config, build, chosen_plugins, plugin_options, run_options, without_replaced_plugins
-from config_sources import Given, read_command_line, read_yaml
-from lists import named
-from plugins import ConfigError, suggestion
+from settings.errors import ConfigError, UserError
+from settings.options import Config
+from settings.resolve import build, chosen_plugins, plugin_options, run_options, without_replaced_plugins
+from settings.sources import RawValue, read_command_line, read_yaml
+from settings.text import bulleted, suggestion
 from sweeping.sweep_file import Part, Sweep
 
 NAMING = ("model", "trainfunc", "sampler", "nOut", "seed")  # begin every run's name, varied or not
@@ -44,7 +45,7 @@ def runs(sweep: Sweep, overrides: list[str]) -> list[Run]:
         for cell in cells(part):
             try:
                 made.append(run_of(part, cell, overrides, save_path))
-            except ConfigError as mistake:
+            except UserError as mistake:
                 mistakes |= dict.fromkeys(str(mistake).split("\n"))
     if mistakes:
         raise ConfigError("\n".join(mistakes))
@@ -53,7 +54,7 @@ def runs(sweep: Sweep, overrides: list[str]) -> list[Run]:
     made = without_repeats(made)
     twice = [name for name, n in Counter(run.name for run in made).items() if n > 1]
     if twice:
-        raise ConfigError(named(f"{sweep.source}: cells that two parts or choices both make", twice))
+        raise ConfigError(bulleted(f"{sweep.source}: cells that two parts or choices both make", twice))
     return made
 
 
@@ -103,8 +104,8 @@ def idle_exclusions(part: Part) -> Iterable[str]:
 
 def run_of(part: Part, cell: dict, overrides: list[str], save_path: str) -> Run:
     """One cell's run. Raises ConfigError where the trainer would."""
-    mine = {name: Given(value, f"{part.place}: fixed {name}") for name, value in part.fixed.items()}
-    mine |= {name: Given(value, f"{part.place}: grid {name}") for name, value in cell.items()}
+    mine = {name: RawValue(value, f"{part.place}: fixed {name}") for name, value in part.fixed.items()}
+    mine |= {name: RawValue(value, f"{part.place}: grid {name}") for name, value in cell.items()}
     taken = [given.place for name, given in mine.items() if name in OURS]
     if taken:
         raise ConfigError("\n".join(f"{place}: the sweep itself decides that" for place in taken))

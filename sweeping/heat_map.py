@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from files import written_whole
+from engine.atomic_files import atomic_write
 from sweeping.markdown import number_text
 from sweeping.table import Cell, Table
 
@@ -25,7 +25,7 @@ def draw(path: str | Path, table: Table, title: str) -> None:
         axes.set_title(f"{of} EER, %", fontsize=10)
     panels[0].set_yticks(range(rows), [" ".join(row) for row in table.rows], fontsize=8.5)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 
 

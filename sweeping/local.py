@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from sweeping.attempt import Outcome, attempt
 from sweeping.grid import Run
+from sweeping.launch import Outcome, attempt
 
 
 class LocalEngine:

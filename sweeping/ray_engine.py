@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
-from plugins import ConfigError
-from sweeping.attempt import Outcome, attempt
+from settings.errors import ConfigError
 from sweeping.grid import Run
+from sweeping.launch import Outcome, attempt
 
 NODE_LOSSES = 10  # how often a run may lose its machine before it counts as failed
 

@@ -4,10 +4,10 @@ import logging
 from collections import Counter, deque
 from typing import Protocol
 
-from sweeping.attempt import Outcome
 from sweeping.grid import Run
-from sweeping.overview import Overview
-from sweeping.state import finished
+from sweeping.launch import Outcome
+from sweeping.progress_bar import ProgressBar
+from sweeping.run_status import finished
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 2.0  # seconds between looks at the folders, where nothing ends
@@ -22,7 +22,7 @@ class Engine(Protocol):
     def stop(self) -> None: ...
 
 
-def run_all(runs: list[Run], engine: Engine, retries: int, overview: Overview) -> list[Run]:
+def run_all(runs: list[Run], engine: Engine, retries: int, overview: ProgressBar) -> list[Run]:
     """Run what is not done yet; returns the runs that failed.
 
     A run that failed is tried `retries` times more, after all others have had their turn. A user's mistake (exit

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from plugins import ConfigError, suggestion
+from settings.errors import ConfigError
+from settings.text import suggestion
 
 PART = {"config": str, "fixed": dict, "grid": dict, "exclude": list}
 SWEEP = {"save_path": str, "paper": str, "note": str, "parts": list}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from plugins import ConfigError
+from settings.errors import ConfigError
 from sweeping.grid import Run
-from sweeping.state import State
+from sweeping.run_status import State
 
 ROW = ("model", "trainfunc", "sampler")
 

@@ -1,6 +1,5 @@
 """Small data that tests make for themselves: systems as tones, a list of them, an experiment in a temporary folder."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import soundfile
 import torch
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 

@@ -5,15 +5,15 @@ import sys
 
 import numpy as np
 import torch
-from conftest import tone
 
-from audio import AudioFiles
-from config import from_values
+from corpus.audio import AudioFiles
 from DatasetLoader import TrainLoader, crop_samples
-from devices import find_device, seed_all
-from distributed import rank, together
-from progress import Progress
+from engine.devices import find_device, seed_all
+from engine.distributed import process_group, rank
+from engine.progress import Progress
+from settings.resolve import from_values
 from SpeakerNet import ModelTrainer, SpeakerNet
+from tests.conftest import tone
 from training import make_sampler
 
 SYSTEMS, UTTERANCES = 8, 6
@@ -63,7 +63,7 @@ def losses(trainfunc: str, sampler: str, per_system: int) -> list[float]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    with together(find_device("cpu")):
+    with process_group(find_device("cpu")):
         found = {f"{loss} {sampler}": losses(loss, sampler, m) for loss, sampler, m in RUNS}
         if rank() == 0:
             sys.stdout.write(json.dumps(found) + "\n")

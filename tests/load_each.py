@@ -1,4 +1,4 @@
-"""Load audio files one by one and tell what became of each. Run: python tests/load_each.py < paths
+"""Load audio files one by one and tell what became of each. Run: python -m tests.load_each < paths
 
 A line for each file: `loaded`, `refused`, or what should never happen. A file that takes longer than its time ends the
 process by SIGALRM, wherever it hangs; one that crashes a library ends it by that signal: the line is missing then.
@@ -8,13 +8,11 @@ import resource
 import signal
 import sys
 import warnings
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from audio import MIN_SECONDS, SAMPLE_RATE, DataError, load_audio
+from corpus.audio import MIN_SECONDS, SAMPLE_RATE, load_audio
+from settings.errors import DataError
 
 SECONDS = 20  # processor time would be fairer, but a hang need not use any
 MEMORY = 300 << 20  # beyond what importing took

@@ -3,18 +3,24 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from conftest import ROOT
 
-ROOMS = {
-    0: "plugins options config_sources config files audio filters cache cache_building parallel lists utils devices "
-    "device_audio distributed progress steps signals health board checkpoints experiment scoring tuneThreshold trials",
-    1: "models loss optim DatasetLoader",
-    2: "SpeakerNet evaluation resuming training",
-    3: "trainSpeakerNet dataprep sweep analyse formats audit download analysis sweeping",
-}
-FLOOR = {name: floor for floor, names in ROOMS.items() for name in names.split()}
+from tests.conftest import ROOT
+
+FLOORS = (  # from the core up; DatasetLoader, models and loss stand on one floor, as do a command's own packages
+    "settings utils",
+    "engine tuneThreshold",
+    "corpus scoring",
+    "models loss DatasetLoader",
+    "SpeakerNet",
+    "evaluation training",
+    "preparation sweeping analysis",
+    "trainSpeakerNet score dataprep sweep analyse",
+)
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
+COMMANDS = FLOORS[-1].split()
 TRACKED = subprocess.run(
     ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
 ).stdout.split()
@@ -22,31 +28,41 @@ SOURCES = [path for path in TRACKED if not path.startswith(("tests/", "benchmark
 
 
 def imported(path: str) -> set[str]:
-    """The rooms that a file imports."""
+    """The modules of this project that a file imports, as dotted names: packages, or files of them."""
     found = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found & FLOOR.keys()
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if room(name) in FLOOR}
 
 
-def room(path: str) -> str:
-    return path.split("/")[0].removesuffix(".py")
+def room(name: str) -> str:
+    """The top-level room of a file's path or of a module's dotted name."""
+    return name.removesuffix(".py").replace("/", ".").split(".")[0]
 
 
 @pytest.mark.parametrize("path", SOURCES)
-def test_every_file_has_a_floor_and_imports_nothing_above_it(path):
+def test_every_file_imports_from_floors_below_its_own_room_alone(path):
     assert room(path) in FLOOR, f"{path}: give the room a floor here and a line in the README's map"
-    above = {other for other in imported(path) if FLOOR[other] > FLOOR[room(path)]}
-    assert not above, f"{path} imports upwards: {above}"
+    others = {name for name in imported(path) if room(name) != room(path)}
+    wrong = sorted(name for name in others if FLOOR[room(name)] >= FLOOR[room(path)])
+    assert not wrong, f"{path} imports upwards or sideways: {wrong}"
 
 
-def test_commands_never_import_each_other():
-    for command in ("trainSpeakerNet", "dataprep", "sweep", "analyse"):
-        if f"{command}.py" in SOURCES:
-            assert not imported(f"{command}.py") & ({"trainSpeakerNet", "dataprep", "sweep", "analyse"} - {command})
+def test_no_import_goes_in_a_circle():
+    modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in SOURCES}
+    graph = {name: (imported(path) & modules.keys()) - {name} for name, path in modules.items()}
+    graph = {name: {to for to in into if not name.startswith(f"{to}.")} for name, into in graph.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports go in a circle: {' -> '.join(error.args[1])}")
+
+
+def test_at_most_twelve_files_stand_at_top_level():
+    assert len([path for path in SOURCES if "/" not in path]) <= 12
 
 
 @pytest.mark.parametrize("path", TRACKED)

@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, command
 
-import checkpoints
+from engine import checkpoints
 from evaluation import result_names
+from tests.conftest import ROOT, command
 from trainSpeakerNet import main
 
 
@@ -215,7 +215,7 @@ def test_the_demo_config_made_tiny_runs(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_valid_and_says_how_to_run_it(path):
-    from config import resolve
+    from settings.resolve import resolve
 
     assert f"--config configs/{path.name}" in path.read_text().splitlines()[0]
     resolve(["--config", str(path)])

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_curve
 
 import tuneThreshold
-from tuneThreshold import ComputeErrorRates, ComputeMinDcf, ScoringError, curve_of, equal_error, tuneThresholdfromScore
+from settings.errors import ScoringError
+from tuneThreshold import ComputeErrorRates, ComputeMinDcf, curve_of, equal_error, tuneThresholdfromScore
 
 
 def random_trials(generator):

@@ -1,0 +1,1 @@
+"""Utterances: lists, samplers, audio and its filters, the cache of decoded audio."""

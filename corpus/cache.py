@@ -1,0 +1,242 @@
+"""A list's audio decoded once: one file of 16-bit samples and their index, mapped into memory for crops at its speed.
+
+NAME.cache holds the samples of every file of NAME.csv (int16, little-endian, in the list's order), then the index
+(JSON), then a footer: the index's length and CRC-32, and MAGIC. So one rename makes the whole cache valid at once.
+
+A sample is the integer times the file's scale: 1/32768 where the audio has 16 bits, so that nothing is lost; else the
+peak is brought to 32767, so that nothing is clipped and rounding stays below 1/65534 of the peak.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from corpus.audio import LOUDEST, SAMPLE_RATE
+from corpus.filters import AudioFilters
+from corpus.lists import UtteranceList
+from engine.parallel import in_order
+from settings.errors import DataError
+from settings.text import bulleted
+
+MAGIC = b"TRACING\1"  # the last byte is raised whenever the same audio would give other bytes
+FOOTER = struct.Struct("<QI8s")
+SAMPLE = np.dtype("<i2")
+GONE = (-1, 0)  # the stamp of a file that is not there
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One source file in the cache: its size in bytes and mtime in ns when read, where its samples lie (counted in
+    samples), their scale, and, where it cannot be used, why.
+    """
+
+    path: str
+    size: int
+    mtime: int
+    offset: int
+    length: int
+    scale: float
+    wrong: str = ""
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        return self.size, self.mtime
+
+
+def stamp(path: str | Path) -> tuple[int, int]:
+    """Size and mtime (ns): what tells a changed source file. GONE where there is none."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return GONE
+    return status.st_size, status.st_mtime_ns
+
+
+def recipe(filters: AudioFilters) -> dict:
+    """What, besides the source file, decides the samples."""
+    return {"sample_rate": SAMPLE_RATE, **filters.settings()}
+
+
+def cache_path(directory: str | Path, table: UtteranceList) -> Path:
+    """DIR/NAME.cache for the list NAME.csv."""
+    return Path(directory) / f"{Path(table.source).stem}.cache"
+
+
+@dataclass
+class CacheFile:
+    """A finished cache: its samples (S,) int16, mapped, and its entries by path."""
+
+    path: Path
+    recipe: dict
+    samples: np.ndarray
+    entries: dict[str, Entry]
+
+
+def read_cache(path: Path) -> CacheFile:
+    """Open a finished cache. Raises DataError where it is missing, damaged, or not a cache."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if size < FOOTER.size:
+                raise DataError(f"{path}: not a cache; build it again")
+            file.seek(size - FOOTER.size)
+            length, checksum, magic = FOOTER.unpack(file.read())
+            start = size - FOOTER.size - length
+            if magic != MAGIC or start < 0:
+                raise DataError(f"{path}: not a cache, or cut short; remove it and build it again")
+            file.seek(start)
+            text = file.read(length)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if zlib.crc32(text) != checksum:
+        raise DataError(f"{path}: its index is damaged; remove it and build it again")
+    try:
+        settings, entries = parsed_index(text)
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        raise DataError(f"{path}: its index makes no sense; remove it and build it again") from None
+    total = sum(entry.length for entry in entries)
+    if start != total * SAMPLE.itemsize or any(entry.offset + entry.length > total for entry in entries):
+        raise DataError(f"{path}: its index and its {start} bytes of samples disagree; remove it and build it again")
+    samples = np.memmap(path, SAMPLE, "r", shape=(total,)) if total else np.empty(0, SAMPLE)
+    return CacheFile(path, settings, samples, {entry.path: entry for entry in entries})
+
+
+def parsed_index(text: bytes) -> tuple[dict, list[Entry]]:
+    """Recipe and entries of an index. What is no index raises one of the errors that `read_cache` waits for."""
+    index = json.loads(text)
+    kinds = [field.type for field in fields(Entry)]
+    entries = [Entry(*row) for row in zip(*index["entries"], strict=True)]
+    for entry in entries:
+        if any(type(value) is not kind for value, kind in zip(vars(entry).values(), kinds, strict=True)):
+            raise TypeError(entry)
+        if entry.offset < 0 or entry.length < 0 or not 0 <= entry.scale <= LOUDEST:
+            raise ValueError(entry)
+    return dict(index["recipe"]), entries
+
+
+def index_bytes(settings: dict, entries: list[Entry]) -> bytes:
+    """Index and footer, as they end a cache."""
+    rows = [[getattr(entry, name) for entry in entries] for name in Entry.__dataclass_fields__]
+    text = json.dumps({"recipe": settings, "entries": rows}, separators=(",", ":")).encode()
+    return text + FOOTER.pack(len(text), zlib.crc32(text), MAGIC)
+
+
+class CachedAudio:
+    """The audio of a list, read from its cache: what `AudioFiles` offers, and whole batches of crops.
+
+    Parameters
+    ----------
+    samples : (S,) int16
+    entries : list of Entry
+        One for each row of the list, in its order.
+    """
+
+    def __init__(self, samples: np.ndarray, entries: list[Entry]):
+        self.samples = np.asarray(samples)  # a plain array over the mapped file: slices of a memmap cost more
+        self.offset = np.array([entry.offset for entry in entries], np.int64)
+        self.length = np.array([entry.length for entry in entries], np.int64)
+        self.scale = np.array([entry.scale for entry in entries], np.float32)
+        self.wrong = {row: entry.wrong for row, entry in enumerate(entries) if entry.wrong}
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def take(self, rows: Sequence[int]) -> "CachedAudio":
+        """The audio of these rows, in this order."""
+        taken = copy(self)
+        taken.offset, taken.length, taken.scale = self.offset[rows], self.length[rows], self.scale[rows]
+        taken.wrong = {new: self.wrong[row] for new, row in enumerate(rows) if row in self.wrong}
+        return taken
+
+    def read(self, index: int) -> np.ndarray:
+        """(T,) float32 at 16 kHz. Raises DataError where the file could not be used when the cache was built."""
+        if index in self.wrong:
+            raise DataError(self.wrong[index])
+        start = self.offset[index]
+        return self.samples[start : start + self.length[index]].astype(np.float32) * self.scale[index]
+
+    def raw(self, index: int) -> np.ndarray:
+        """(T,) int16, to be multiplied by `scale[index]`. A copy: the mapped file is not for writing."""
+        return self.samples[self.offset[index] : self.offset[index] + self.length[index]].astype(np.int16)
+
+    def lengths(self, threads: int = 1, description: str = "") -> tuple[np.ndarray, dict[int, str]]:  # noqa: ARG002
+        """Samples of each utterance (N,) int64, and what is wrong with which row. Known, hence at once."""
+        return self.length.copy(), dict(self.wrong)
+
+    def gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """(B, length) float32: `length` samples of utterance rows[b] from starts[b] on; shorter ones are repeated.
+
+        Parameters
+        ----------
+        rows, starts : (B,) int64
+        length : int
+
+        Raises
+        ------
+        ValueError
+            A crop begins too late to fit.
+        """
+        lengths = self.length[rows]
+        if np.any((starts < 0) | (starts > np.maximum(lengths - length, 0))):
+            raise ValueError("a crop reaches beyond its utterance")
+        crops = np.empty((len(rows), length), np.float32)
+        begins = self.offset[rows] + starts
+        for crop, row, begin, enough in zip(crops, rows.tolist(), begins.tolist(), lengths >= length, strict=True):
+            if enough:
+                crop[:] = self.samples[begin : begin + length]
+                crop *= self.scale[row]
+            else:
+                crop[:] = np.resize(self.read(row), length)
+        return crops
+
+
+def open_cache(
+    directory: str | Path, table: UtteranceList, root: str | Path, filters: AudioFilters | None = None, threads: int = 8
+) -> CachedAudio:
+    """The cached audio of a list, after a look at every source file below `root`.
+
+    Where none of the source files is there (a cache taken to another machine), the cache is believed.
+
+    Raises
+    ------
+    DataError
+        No cache of the list is in `directory`, it was built with other filters, or it is stale: it lacks files of the
+        list, or source files have changed since. The message tells the command that mends it.
+    """
+    filters = filters or AudioFilters()
+    path = cache_path(directory, table)
+    mend = f"run: python dataprep.py cache {table.source} --path {root} --out {directory}{as_options(filters)}"
+    if not path.exists():
+        raise DataError(f"{directory} holds no cache of {table.source} (no {path.name}); {mend}")
+    cache = read_cache(path)
+    if cache.recipe != recipe(filters):
+        raise DataError(f"{path} was built with {told(cache.recipe)}, and {told(recipe(filters))} is asked for; {mend}")
+    names = list(dict.fromkeys(table.paths))
+    now = dict(zip(names, in_order(stamp, [f"{root}/{name}" for name in names], threads, ahead=64), strict=True))
+    absent = sum(found == GONE for found in now.values())
+    stale = [f"{name}: not in the cache" for name in names if name not in cache.entries]
+    if absent < len(names):
+        stale += [
+            f"{name}: {'no longer there' if now[name] == GONE else 'changed since'}"
+            for name in names
+            if name in cache.entries and cache.entries[name].stamp != now[name]
+        ]
+    if stale:
+        raise DataError(bulleted(f"{path} is stale in {len(stale)} of {len(names)} files; {mend}", stale))
+    return CachedAudio(cache.samples, [cache.entries[name] for name in table.paths])
+
+
+def as_options(filters: AudioFilters) -> str:
+    """The command line that asks for these filters, with a space before it."""
+    options = f" --lowpass {filters.lowpass:g}" if filters.lowpass else ""
+    return options + "".join(f" --{name}" for name in ("trim_silence", "loudness_norm") if getattr(filters, name))
+
+
+def told(settings: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())

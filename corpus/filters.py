@@ -1,0 +1,130 @@
+"""Audio made poorer on purpose, to ask what a network listens to: band, edge silence, loudness. Off by default.
+
+Each filter takes and gives (T,) float32 at 16 kHz, and is a function of the samples alone.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import signal
+
+from corpus.audio import MIN_SECONDS, SAMPLE_RATE
+from settings.errors import ConfigError
+
+HOP = SAMPLE_RATE // 100  # 10 ms: how finely silence is located
+SILENCE_DB = 40.0  # below the loudest 10 ms of a file: no speech sound is that weak for long
+LOUDNESS = -23.0  # LUFS, EBU R 128's target
+TAPS = 513  # of the low-pass: 80 dB down within 160 Hz
+
+
+@dataclass(frozen=True)
+class AudioFilters:
+    """What is done to every utterance after decoding. `lowpass` is in Hz, 0 for none."""
+
+    lowpass: float = 0.0
+    trim_silence: bool = False
+    loudness_norm: bool = False
+
+    def __post_init__(self):
+        if self.lowpass and not 100 <= self.lowpass < SAMPLE_RATE / 2:
+            raise ConfigError(f"--lowpass {self.lowpass:g}: between 100 and {SAMPLE_RATE // 2} Hz, or 0 for none")
+
+    def __bool__(self) -> bool:
+        return self != AudioFilters()
+
+    def settings(self) -> dict:
+        """Name to value, for results and caches to record."""
+        return asdict(self)
+
+    def apply(self, samples: np.ndarray) -> np.ndarray:
+        """(T,) float32 to (T' <= T,) float32: trimmed, then low-passed, then brought to one loudness."""
+        if self.trim_silence:
+            samples = trim_silence(samples)
+        if self.lowpass:
+            samples = lowpass(samples, self.lowpass)
+        if self.loudness_norm:
+            samples = loudness_norm(samples)
+        return samples
+
+
+def lowpass(samples: np.ndarray, cutoff: float) -> np.ndarray:
+    """Nothing at `cutoff` Hz and above is left (80 dB down), what is 160 Hz below it is untouched. No delay."""
+    filtered = signal.oaconvolve(samples, lowpass_taps(cutoff), mode="full")
+    return np.ascontiguousarray(filtered[TAPS // 2 :][: len(samples)], np.float32)
+
+
+@lru_cache(maxsize=4)
+def lowpass_taps(cutoff: float) -> np.ndarray:
+    """(TAPS,) float32 linear-phase filter whose stop band begins at `cutoff`."""
+    beta = signal.kaiser_beta(80.0)
+    width = (80.0 - 7.95) / (2.285 * (TAPS - 1)) * SAMPLE_RATE / (2 * np.pi)  # Kaiser's formula
+    return signal.firwin(TAPS, max(cutoff - width / 2, 20.0), window=("kaiser", beta), fs=SAMPLE_RATE).astype(
+        np.float32
+    )
+
+
+def trim_silence(samples: np.ndarray) -> np.ndarray:
+    """The samples without the silence before and after the speech; unchanged where hardly anything would be left."""
+    start, end = speech_span(samples)
+    return samples[start:end] if end - start >= MIN_SECONDS * SAMPLE_RATE else samples
+
+
+def speech_span(samples: np.ndarray) -> tuple[int, int]:
+    """Where sound begins and ends, in samples, to 10 ms: the first and last frame within SILENCE_DB of the loudest.
+
+    A file without any sound, all zero, spans nothing: (0, 0).
+    """
+    whole = len(samples) // HOP * HOP
+    energy = np.square(samples[:whole].reshape(-1, HOP)).mean(axis=1)
+    if not energy.size or energy.max() == 0:
+        return 0, 0
+    loud = np.flatnonzero(energy > energy.max() * 10 ** (-SILENCE_DB / 10))
+    end = (loud[-1] + 1) * HOP
+    return int(loud[0]) * HOP, len(samples) if end == whole else int(end)
+
+
+def loudness_norm(samples: np.ndarray) -> np.ndarray:
+    """The samples scaled to LOUDNESS; unchanged where they are too quiet to have one. Peaks may pass 1."""
+    measured = loudness(samples)
+    return samples if measured is None else samples * np.float32(10 ** ((LOUDNESS - measured) / 20))
+
+
+def loudness(samples: np.ndarray) -> float | None:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4, one channel), None below its absolute gate of -70 LUFS.
+
+    What is shorter than the standard's block of 400 ms counts as one block.
+    """
+    weighted = signal.sosfilt(k_weighting(SAMPLE_RATE), samples.astype(np.float64))
+    block, step = int(0.4 * SAMPLE_RATE), int(0.1 * SAMPLE_RATE)
+    sums = np.concatenate([[0.0], np.cumsum(np.square(weighted))])
+    starts = np.arange(0, max(1, len(samples) - block + 1), step)
+    length = min(block, len(samples))
+    power = (sums[starts + length] - sums[starts]) / length
+    power = power[power > lufs_to_power(-70.0)]
+    if not power.size:
+        return None
+    power = power[power > power.mean() / 10]  # the relative gate, 10 dB below
+    return float(-0.691 + 10 * np.log10(power.mean()))
+
+
+def lufs_to_power(lufs: float) -> float:
+    return 10 ** ((lufs + 0.691) / 10)
+
+
+@lru_cache(maxsize=4)
+def k_weighting(rate: int) -> np.ndarray:
+    """(2, 6) the biquads of BS.1770 at any sampling rate, as scipy's `sos`: the head's shelf, then the high-pass.
+
+    The standard tabulates them at 48 kHz only; these analogue parameters give its table there.
+    """
+    k = np.tan(np.pi * 1681.974450955533 / rate)
+    q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
+    middle = high**0.4996667741545416
+    norm = 1 + k / q + k * k
+    b = np.array([high + middle * k / q + k * k, 2 * (k * k - high), high - middle * k / q + k * k])
+    shelf = np.concatenate([b, [norm, 2 * (k * k - 1), 1 - k / q + k * k]]) / norm
+    k, q = np.tan(np.pi * 38.13547087602444 / rate), 0.5003270373238773
+    norm = 1 + k / q + k * k
+    a = np.array([norm, 2 * (k * k - 1), 1 - k / q + k * k]) / norm
+    return np.stack([shelf, np.concatenate([[1.0, -2.0, 1.0], a])])

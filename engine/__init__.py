@@ -1,0 +1,1 @@
+"""What a run rests on: devices, processes, optimisers, checkpoints, the experiment's folder, progress, signals."""

@@ -1,0 +1,114 @@
+"""Checkpoints: our own, with all that training needs to go on, and voxceleb_trainer's, for their encoder's weights."""
+
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from engine.atomic_files import atomic_write
+from settings.errors import ConfigError
+from settings.text import bulleted, shown
+
+FORMAT = 1
+KINDS = dict.fromkeys(("encoder", "loss", "optimizer", "scaler", "progress", "config"), dict)
+KINDS |= {"classes": list, "languages": list, "data": str}
+
+
+def write(path: str | Path, state: dict) -> None:
+    """A checkpoint: tensors, numbers, text, lists and dicts only, so that reading it back runs no code."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save({"format": FORMAT, **state}, file)
+        except RuntimeError as error:
+            raise (error.__context__ or error) from None  # the full disk's OSError, which torch hides behind its own
+
+
+def read(path: str | Path) -> dict:
+    """What a checkpoint file holds, on the CPU. Raises ConfigError where it is missing, damaged, or would run code."""
+    try:
+        check_sums(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it is refused below, which says more
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except pickle.UnpicklingError as error:
+        what = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: refused, it holds more than weights and plain data ({what})") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path}: not a checkpoint, or damaged ({' '.join(str(error).split())[:200]})") from None
+    if not isinstance(state, dict):
+        raise ConfigError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
+    if "format" in state:
+        check_kinds(state, path)
+    return state
+
+
+def check_kinds(state: dict, path: str | Path) -> None:
+    """Raises ConfigError where a checkpoint of ours holds what none of ours would."""
+    if not isinstance(state["format"], int) or state["format"] != FORMAT:
+        raise ConfigError(f"{path}: of format {shown(state['format'])}, and this is version {FORMAT} of the trainer's")
+    wrong = [name for name, kind in KINDS.items() if name in state and not isinstance(state[name], kind)]
+    texts = {name: state.get(name, []) for name in ("classes", "languages") if name not in wrong}
+    wrong += [name for name, words in texts.items() if not all(isinstance(word, str) for word in words)]
+    if wrong:
+        raise ConfigError(f"{path}: not a checkpoint of this trainer, or tampered with (see its {', '.join(wrong)})")
+
+
+def check_sums(path: str | Path) -> None:
+    """Raises ValueError where a byte has changed: a checkpoint is a zip file, whose records have checksums (CRC-32)."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} is wrong")
+
+
+def recorded_config(path: str) -> dict:
+    """The configuration that a checkpoint of ours carries; {} for a foreign one."""
+    return read(path).get("config", {})
+
+
+def encoder_weights(state: dict) -> dict[str, torch.Tensor]:
+    """The encoder's part of a checkpoint: ours, or any of the forms that voxceleb_trainer writes.
+
+    Those are its SpeakerNet's parameters (`__S__.` the encoder, `__L__.` the loss, perhaps behind `module.`), the same
+    under `model_state_dict`, and the bare encoder under `model`.
+    """
+    if "encoder" in state:
+        return tensors(state["encoder"])
+    state = state.get("model_state_dict", state)
+    if isinstance(state, dict) and set(state) == {"model"}:
+        state = state["model"]
+    state = {name.removeprefix("module."): value for name, value in tensors(state).items()}
+    if any(name.startswith("__S__.") for name in state):
+        state = {name: value for name, value in state.items() if name.startswith("__S__.")}
+    return {name.removeprefix("__S__."): value for name, value in state.items()}
+
+
+def tensors(state: object) -> dict[str, torch.Tensor]:
+    """The weights by name among what a state dict holds; none in what is no state dict."""
+    items = state.items() if isinstance(state, dict) else ()
+    return {name: value for name, value in items if isinstance(name, str) and isinstance(value, torch.Tensor)}
+
+
+def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], path: str | Path) -> None:
+    """Fill `module` with exactly these weights. Raises ConfigError naming what is missing, left over, misshapen."""
+    own, weights = module.state_dict(), tensors(weights)
+    shape = {name: tuple(value.shape) for name, value in weights.items()}
+    wrong = [f"{name}: not in the checkpoint" for name in own if name not in weights]
+    wrong += [f"{name}: not in the model" for name in weights if name not in own]
+    wrong += [
+        f"{name}: {shape[name]} in the checkpoint, {tuple(value.shape)} in the model"
+        for name, value in own.items()
+        if name in weights and shape[name] != tuple(value.shape)
+    ]
+    wrong += [f"{name}: NaN or infinite" for name, value in weights.items() if not value.isfinite().all()]
+    if wrong:
+        raise ConfigError(
+            bulleted(f"{path} does not fit the model (--model, --nOut and the model's own options)", wrong)
+        )
+    module.load_state_dict(weights)

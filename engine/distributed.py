@@ -1,0 +1,159 @@
+"""Several processes that train as one, started by torchrun: who this one is, what it shares, what they agree on.
+
+Every process draws the same batch and works on its own part of it. Embeddings are gathered with their gradient, so
+that each computes the loss of the whole batch, and gradients are averaged: W processes on B / W utterances each learn
+what one learns on B (with --sync_bn; without it, batch normalisation sees B / W).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as differentiable
+from torch import nn
+
+from settings.errors import ConfigError
+
+
+def world() -> int:
+    """The number of processes; 1 where torchrun is not in play."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number; process 0 alone writes and speaks."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the other processes for a while, where torchrun started several: NCCL between GPUs, else gloo.
+
+    Raises ConfigError where another process ended: what it said stands above.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    except dist.DistBackendError as error:
+        raise ConfigError(f"process {rank()}: another process ended ({first_line(error)})") from None
+    except RuntimeError as error:
+        if not any(word in str(error) for word in ("gloo", "Connection", "NCCL")):
+            raise
+        raise ConfigError(f"process {rank()}: another process ended ({first_line(error)})") from None
+    finally:
+        dist.destroy_process_group()
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]
+
+
+def shard(rows: np.ndarray, group: int, what: str = "a batch") -> np.ndarray:
+    """The part of a batch's rows (B,) that is this process's: whole groups of `group` rows, equally many each.
+
+    Raises ConfigError where the processes cannot share the batch equally.
+    """
+    if len(rows) % (group * world()):
+        raise ConfigError(
+            f"{what} of {len(rows) // group} cannot be shared equally by {world()} processes: --batch_size"
+        )
+    return np.split(rows, world())[rank()]
+
+
+def all_gather_with_grad(x: torch.Tensor) -> torch.Tensor:
+    """(B / W, ...) of every process to (B, ...), in their order, on every process, with gradient."""
+    if world() == 1:
+        return x
+    return torch.cat(differentiable.all_gather(x.contiguous()) if x.requires_grad else all_gather_plain(x))
+
+
+def all_gather_plain(x: torch.Tensor) -> list[torch.Tensor]:
+    parts = [torch.empty_like(x) for _ in range(world())]
+    dist.all_gather(parts, x.contiguous())
+    return parts
+
+
+def average_gradients(parameters: list[nn.Parameter], stop: bool) -> torch.Tensor:
+    """Average the gradients over the processes, and agree whether to stop: a scalar above 0 where any wants to.
+
+    One reduction carries both, so that all leave the training loop after the same batch.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flag = gradients[0].new_full((1,), float(stop))
+    if world() == 1:
+        return flag[0]
+    flat = torch.cat([*(g.reshape(-1) for g in gradients), flag])
+    dist.all_reduce(flat)
+    flat /= world()
+    pieces = flat[:-1].split([g.numel() for g in gradients])
+    for gradient, piece in zip(gradients, pieces, strict=True):
+        gradient.copy_(piece.view_as(gradient))
+    return flat[-1]
+
+
+def broadcast_object(value: object) -> object:
+    """Process 0's value, plain data, on all."""
+    box = [value]
+    if world() > 1:
+        dist.broadcast_object_list(box, 0)
+    return box[0]
+
+
+def barrier() -> None:
+    """Go on when every process is here."""
+    if world() > 1:
+        dist.barrier()
+
+
+def all_reduce_rows(values: torch.Tensor) -> torch.Tensor:
+    """(N, D) in which every row was filled by one process and is zero in the others, made whole on all."""
+    if world() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def broadcast_buffers(module: nn.Module) -> None:
+    """Process 0's running statistics on all: without --sync_bn each has seen its own part."""
+    if world() > 1:
+        for buffer in module.buffers():
+            dist.broadcast(buffer, 0)
+
+
+class SyncBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the utterances of all processes, where torch's own, which needs a GPU, cannot serve."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B / W, C, H, F) to the same."""
+        if not self.training:
+            return super().forward(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        count = x.numel() // x.shape[1] * world()
+        mean = differentiable.all_reduce(wide.sum(dim=(0, 2, 3))) / count
+        centred = wide - mean[:, None, None]
+        variance = differentiable.all_reduce(centred.square().sum(dim=(0, 2, 3))) / count
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+def with_sync_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module with every batch normalisation synchronised; parameters and their names stay."""
+    if world() == 1:
+        return module
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            child.__class__ = SyncBatchNorm2d  # the same module, computing otherwise
+    return module

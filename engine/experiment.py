@@ -1,0 +1,160 @@
+"""An experiment is a folder: config.yaml, environment.json, model/, result/ (log, metrics, scores), tensorboard/."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+
+from engine.atomic_files import write_text
+from settings.errors import ConfigError
+from settings.options import Config
+from settings.plugins import ROOT
+from settings.resolve import dump
+
+log = logging.getLogger(__name__)
+
+
+class Experiment:
+    """The folder `save_path` and where things lie in it. Raises ConfigError where it cannot be written."""
+
+    def __init__(self, save_path: str | Path):
+        self.path = Path(save_path)
+        self.models, self.results = self.path / "model", self.path / "result"
+        try:
+            self.models.mkdir(parents=True, exist_ok=True)
+            self.results.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--save_path {save_path} cannot be written: {error.strerror}") from None
+        write_text(self.results / ".writable", "")
+        (self.results / ".writable").unlink(missing_ok=True)
+
+    @property
+    def last(self) -> Path:
+        return self.models / "last.model"
+
+    @property
+    def previous(self) -> Path:
+        return self.models / "previous.model"
+
+    @property
+    def best(self) -> Path:
+        return self.models / "best.model"
+
+    def numbered(self, epoch: int) -> Path:
+        return self.models / f"model{epoch:09d}.model"
+
+    def resumable(self) -> list[Path]:
+        """The checkpoints that a run can go on from, the best choice first."""
+        numbered = sorted(self.models.glob("model[0-9]*.model"), reverse=True)
+        return [path for path in (self.last, self.previous, *numbered) if path.exists()]
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest `keep` numbered checkpoints."""
+        for path in sorted(self.models.glob("model[0-9]*.model"))[: -keep or None]:
+            path.unlink()
+
+    def clear(self) -> None:
+        """Remove what an earlier run would be resumed from."""
+        for path in self.models.glob("*.model"):
+            path.unlink()
+
+    def sweep(self) -> None:
+        """Remove the checkpoints that a killed run had half written."""
+        for path in self.models.glob(".*.tmp"):
+            path.unlink()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the folder's only writer. Raises ConfigError that names the other; one that died holds nothing."""
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ConfigError(f"--save_path {self.path}: in use by {file.read().strip() or 'another'}") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            self.sweep()
+            yield
+
+    def describe(self, config: Config, device: torch.device) -> None:
+        """Write config.yaml and environment.json."""
+        write_text(self.path / "config.yaml", dump(config))
+        lists = [path for path in (config.train_list, config.dev_list, *config.test_list) if path]
+        write_text(self.path / "environment.json", json.dumps(environment(device, lists), indent=2) + "\n")
+
+    def write_metrics(self, rows: list[dict]) -> None:
+        """result/metrics.jsonl, a row an epoch."""
+        write_text(self.results / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+class LogFile(logging.FileHandler):
+    """A log that a full disk costs lines, which is said once, and not the run: the console has them too."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.told:
+            self.told = True
+            sys.stderr.write(f"warning: {self.baseFilename} cannot be written: {error.strerror}\n")
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Append what is logged meanwhile to a plain text file."""
+    handler = LogFile(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def environment(device: torch.device, lists: list[str]) -> dict:
+    """What made the numbers: versions, device, threads, commit, and the lists' checksums."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchaudio": torchaudio.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "command": sys.argv,
+        "commit": commit(),
+        "lists": {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in lists},
+    }
+
+
+def commit() -> str:
+    """The git commit of the code, '+' behind it where files differ from it; '' outside a checkout."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,48 @@
+"""Going on with a run that stopped: from which checkpoint, and whether it is still the same run."""
+
+import logging
+from pathlib import Path
+
+from engine import checkpoints
+from engine.experiment import Experiment
+from settings.errors import ConfigError, UserError
+from settings.options import FREE_TO_CHANGE, Config
+from settings.text import bulleted
+
+log = logging.getLogger(__name__)
+
+
+def newest_sound(experiment: Experiment) -> tuple[Path, dict] | None:
+    """The newest checkpoint that can be read, and what it holds; None in a fresh folder. Damaged ones are told.
+
+    Raises ConfigError where there are checkpoints and all are damaged: nothing is overwritten by surprise.
+    """
+    damaged = []
+    for path in experiment.resumable():
+        try:
+            state = checkpoints.read(path)
+        except UserError as error:
+            log.warning("%s; going back to the checkpoint before it", error)
+            damaged.append(str(error))
+            continue
+        return path, state
+    if damaged:
+        raise ConfigError(
+            bulleted(f"no checkpoint in {experiment.models} can be read (--restart begins anew)", damaged)
+        )
+    return None
+
+
+def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
+    """Raises ConfigError that lists the options, and whether the train data, differ from those of the checkpoint."""
+    before, now = state.get("config", {}), config.flat()
+    differences = [
+        f"{name}: {before.get(name)} in the checkpoint, {now.get(name)} now"
+        for name in sorted(before.keys() | now.keys())
+        if name not in FREE_TO_CHANGE and before.get(name) != now.get(name)
+    ]
+    if state.get("data") != data:
+        differences.append("the utterances of the train list, or their lengths")
+    if differences:
+        advice = "--restart begins anew; another --save_path with --initial_model starts from these weights"
+        raise ConfigError(bulleted(f"{path} was trained otherwise ({advice})", differences))

@@ -1,0 +1,63 @@
+"""All files of a table fetched, checked and unpacked; what is done already is not done again."""
+
+from pathlib import Path
+
+from engine.atomic_files import write_text
+from preparation.download.addresses import Addresses
+from preparation.download.checksums import Verifier, read_sums
+from preparation.download.transfer import fetch
+from preparation.download.unpack import unpack
+from settings.errors import ConfigError, DataError
+
+
+def download(addresses: Addresses, out: Path, unpacking: bool = True, pause: float = 1.0) -> list[str]:
+    """Bring the folder `out` to hold every file of the table, and the archive's content. What was done, a line each.
+
+    Raises
+    ------
+    DataError
+        As `fetch`, `Verifier.check` and `unpack`. The next run goes on from there.
+    ConfigError
+        The folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return fetch_all(addresses, out, pause) + (unpack_once(addresses, out) if unpacking else [])
+    except OSError as error:
+        raise ConfigError(f"{error.filename or out}: {error.strerror or error}") from None
+
+
+def fetch_all(addresses: Addresses, out: Path, pause: float) -> list[str]:
+    sums, verifier, done, unchecked = {}, Verifier(out), [], []
+    first = [addresses.checksums] if addresses.checksums else []
+    for name in [*first, *(name for name in addresses.files if name not in first)]:
+        path = out / name
+        if not path.exists():
+            fetch(addresses.files[name], path, pause)
+            done.append(f"{name}: fetched, {path.stat().st_size:,} bytes")
+        if name == addresses.checksums:
+            sums = read_sums(path)
+        elif name in sums:
+            verifier.check(path, sums[name])
+            done.append(f"{name}: MD5 as published")
+        else:
+            unchecked.append(name)
+    if unchecked:
+        done.append(f"no checksum is published for {', '.join(unchecked)}")
+    return done
+
+
+def unpack_once(addresses: Addresses, out: Path) -> list[str]:
+    """Unpack the archive, unless a note says that this very one has been."""
+    if not addresses.archive:
+        return []
+    archive, note = out / addresses.archive, out / f".{addresses.archive}.unpacked"
+    status = archive.stat()
+    stamp = f"{status.st_size} {status.st_mtime_ns}\n"
+    if note.exists() and note.read_text() == stamp:
+        return [f"{archive.name}: unpacked before"]
+    names = unpack(archive, out)
+    if not names:
+        raise DataError(f"{archive}: the archive is empty")
+    write_text(note, stamp)
+    return [f"{archive.name}: unpacked to {', '.join(str(out / name) for name in names)}"]

@@ -1,0 +1,17 @@
+"""The mistakes a user can make, by kind. A command prints them as they stand, without a traceback, and exits with 2."""
+
+
+class UserError(ValueError):
+    """What was asked for cannot be done; the message says what is wrong, where, and what to do instead."""
+
+
+class ConfigError(UserError):
+    """An option, a configuration file, a plug-in's name, a checkpoint, or a folder that cannot be written."""
+
+
+class DataError(UserError):
+    """A list, an audio file, a cache or an archive."""
+
+
+class ScoringError(UserError):
+    """Embeddings, labels, trials or operating points that cannot be scored."""

@@ -1,0 +1,141 @@
+"""Where options are given: a command line and a YAML file, each read into name → what was written and where."""
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from settings.errors import ConfigError
+from settings.plugins import Option
+from settings.text import shown, unusable
+
+PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq")}
+NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+
+
+@dataclass(frozen=True)
+class RawValue:
+    """A value as the user wrote it; `place` begins a sentence about it; `text`: from a command line, untyped."""
+
+    value: object
+    place: str
+    text: bool = False
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises ConfigError where it would print its usage and exit."""
+
+    def error(self, message: str) -> None:
+        raise ConfigError(f"{message} (see --help)")
+
+
+def command_line(schema: list[Option], add_help: bool = True) -> Parser:
+    """A parser of the options in their groups. Values stay text, so that all mistakes are found and told together."""
+    parser = Parser(
+        description="Train a source-tracing network, or score a checkpoint with --eval.",
+        epilog="Default < YAML < command line. With --model X --trainfunc Y, --help shows the options of these two.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        add_help=add_help,
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML file of any of the options below")
+    groups = {}
+    for o in schema:
+        if o.group not in groups:
+            groups[o.group] = parser.add_argument_group(o.group)
+        default = "none" if o.default in ("", []) else o.default
+        shape = {"metavar": "|".join(map(str, o.choices)) if o.choices else o.type.__name__.upper()}
+        if o.type is bool:
+            shape = {"metavar": "true|false", "nargs": "?", "const": "true"}
+        if o.many:
+            shape["nargs"] = "+"
+        groups[o.group].add_argument(f"--{o.name}", help=f"{o.help} (default: {default})".replace("%", "%%"), **shape)
+    return parser
+
+
+def read_command_line(argv: list[str], schema: list[Option]) -> dict[str, RawValue]:
+    """Option name to text; unknown options too, for whoever checks the names. Raises ConfigError on a stray word."""
+    namespace, rest = command_line(schema).parse_known_args(argv)
+    given = {name: RawValue(value, f"--{name}", text=True) for name, value in vars(namespace).items()}
+    belongs = False  # a word after an unknown option is taken for its value
+    for word in rest:
+        if word.startswith("--"):
+            name = word[2:].split("=")[0]
+            given[name] = RawValue(None, f"--{name}", text=True)
+        elif not belongs:
+            raise ConfigError(f"{word!r} belongs to no option (see --help)")
+        belongs = True
+    return given
+
+
+def peek(argv: list[str], schema: list[Option], names: tuple[str, ...]) -> dict[str, RawValue]:
+    """Just these options of a command line, whatever else stands on it."""
+    parser = command_line([o for o in schema if o.name in names], add_help=False)
+    namespace, _ = parser.parse_known_args(argv)
+    return {name: RawValue(value, f"--{name}", text=True) for name, value in vars(namespace).items()}
+
+
+def read_yaml(path: str) -> dict[str, RawValue]:
+    """Key to value of a flat YAML file. Raises ConfigError on anything else, naming file and line, all at once."""
+    root = yaml_tree(path)
+    if root is None:
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"{path} line 1: a config is 'option: value', one a line")
+    given, mistakes = {}, []
+    for key, value in root.value:
+        place = f"{path} line {key.start_mark.line + 1}"
+        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        if unusable(name):
+            mistakes.append(f"{place}: the name of an option {unusable(name)}")
+            continue
+        if name == "config":
+            mistakes.append(f"{place}: a config cannot name another")
+            continue
+        if name in given:
+            mistakes.append(f"{place}: {name} is given twice (also {given[name].place})")
+            continue
+        try:
+            given[name] = RawValue(plain_value(value), f"{place}: {name}")
+        except ValueError as error:
+            mistakes.append(f"{place}: {name}: {error}")
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return given
+
+
+def yaml_tree(path: str) -> yaml.Node | None:
+    """The parsed but not yet built document of a YAML file; None where it is empty."""
+    try:
+        return yaml.compose(Path(path).read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"--config {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply; a config is flat, one 'option: value' a line") from None
+
+
+def plain_value(node: yaml.Node) -> object:
+    """A scalar or a list of scalars. Nothing deeper is ever built, so that aliases cannot grow.
+
+    Raises ValueError on anything else. Of numbers, only decimal forms are taken: YAML 1.1 reads 010 as 8, 1:30 as 90.
+    """
+    if node.tag not in PLAIN:
+        raise ConfigError(f"the tag {node.tag} has no place in a config: expected a plain value or a list of them")
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [plain_value(item) for item in node.value]
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError("expected a plain value or a list of them")
+    if unusable(node.value):
+        raise ConfigError(f"the value {unusable(node.value)}")
+    if node.tag in NUMBERS and (":" in node.value or re.match("[-+]?0[0-9a-zA-Z_]", node.value)):
+        raise ConfigError(f"{node.value} is no decimal number")
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (LookupError, AttributeError):  # what PyYAML raises where a tag does not go with its value
+        raise ConfigError(f"{shown(node.value)} is not what its tag says") from None

@@ -1,0 +1,56 @@
+"""How messages put values, names and lists of things into words."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are halves of characters, which no file can hold
+LONGEST = 4096  # characters of a path, on Linux
+MOST_NAMED = 10  # lines below a heading before the rest is only counted
+
+
+def shown(value: object, most: int = 100) -> str:
+    """A value as an error message shows it: in one line, not too long, with nothing that a terminal would obey."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+def unusable(text: str) -> str:
+    """What keeps a text from being a name or a path; '' where nothing does."""
+    if CONTROL.search(text):
+        return "holds a NUL or another control character"
+    return f"is {len(text)} characters long" if len(text) > LONGEST else ""
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """' (did you mean X?)' where something known is near, else nothing. The case of the letters does not matter."""
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
+
+
+def bulleted(heading: str, items: Sequence[str], most: int = MOST_NAMED) -> str:
+    """A heading and the items below it, a line each, up to a readable number.
+
+    Examples
+    --------
+    >>> print(bulleted("missing", ["a.wav", "b.wav", "c.wav"], most=2))
+    missing:
+      a.wav
+      b.wav
+      ... and 1 more
+    """
+    more = [f"... and {len(items) - most:,} more"] if len(items) > most else []
+    return "\n  ".join([f"{heading}:", *items[:most], *more])
+
+
+def enumerated(items: Sequence[str], most: int = 5) -> str:
+    """Items in one line, up to a readable number.
+
+    Examples
+    --------
+    >>> enumerated(["a.wav", "b.wav", "c.wav"], most=2)
+    'a.wav, b.wav and 1 more'
+    """
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return f"{', '.join(items[:most])}{more}"

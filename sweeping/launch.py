@@ -1,0 +1,127 @@
+"""One attempt at a run, on whichever machine: the ordinary trainer in its own process, alone in its folder."""
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
+
+from engine.atomic_files import write_text
+from settings.plugins import ROOT
+from sweeping.grid import Run
+from sweeping.run_status import LOCK, LOG, RECORD, finished, read_json
+
+TRAINER = ROOT / "trainSpeakerNet.py"
+PATIENCE = 120.0  # seconds: a trainer that was told to stop saves first, and only then lets go of its folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`status` is done, failed or stopped; `exit` the trainer's status; `reason` its last words where it failed."""
+
+    status: str
+    exit: int = 0
+    reason: str = ""
+
+
+class Busy(Exception):
+    """Another process is at work in the folder."""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[int]:
+    """Hold the folder's lock and give its file descriptor: a child that inherits it holds on, even if we die."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as file:
+        given_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > given_up:
+                    raise Busy(f"{folder}: another process is at work there") from None
+                time.sleep(0.2)
+        yield file.fileno()
+
+
+def attempt(run: Run, folder: str, environment: dict[str, str], started: Callable | None = None) -> Outcome:
+    """Train the run from where it stands to its end, unless it is there already.
+
+    Parameters
+    ----------
+    folder : where the run's paths start from
+    environment : variables for the trainer, over those of this process
+    started : is told of the process (subprocess.Popen), so that it can be stopped
+    """
+    os.chdir(folder)
+    try:
+        with alone(run.folder) as lock:
+            record = {"attempts": read_json(run.folder / RECORD).get("attempts", 0), "host": socket.gethostname()}
+            if finished(run):  # by somebody else, while we waited
+                return Outcome("done")
+            record |= {"attempts": record["attempts"] + 1, "status": "running", "started": time.time()}
+            write_record(run, record)
+            exit_status = train(run, environment, lock, started)
+            outcome = judge(run, exit_status)
+            ended = {"status": outcome.status, "exit": exit_status, "reason": outcome.reason, "ended": time.time()}
+            write_record(run, record | ended)
+            return outcome
+    except Busy as busy:
+        return Outcome("failed", reason=str(busy))
+
+
+def train(run: Run, environment: dict[str, str], lock: int, started: Callable | None) -> int:
+    """The trainer's exit status. What it says goes to the folder's sweep.log."""
+    leash = [sys.executable, "-m", "sweeping.leash", str(os.getpid())]
+    command = [*leash, sys.executable, str(TRAINER), *run.words]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    with (run.folder / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"PYTHONPATH": path} | environment,
+            pass_fds=[lock],
+            start_new_session=True,  # the terminal's Ctrl-C is ours to pass on, once
+        )
+    if started:
+        started(process)
+    try:
+        return process.wait()
+    except BaseException:  # Ray cancels a task by KeyboardInterrupt
+        process.terminate()
+        process.wait()
+        raise
+
+
+def judge(run: Run, exit_status: int) -> Outcome:
+    """What an exit status means: failed, unless the results are there or it was stopped from outside."""
+    if exit_status == 0 and finished(run):
+        return Outcome("done")
+    if exit_status in (128 + SIGINT, 128 + SIGTERM, -SIGINT, -SIGTERM):
+        return Outcome("stopped", exit_status)
+    reason = last_line(run.folder / LOG) if exit_status else "exit status 0, but results are missing"
+    if exit_status < 0:
+        reason = f"killed by {Signals(-exit_status).name} (out of memory?)"
+    return Outcome("failed", exit_status, reason)
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something, at most 300 letters of it."""
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines[-40:] if line.startswith("error:")]
+    return (errors or lines or ["it said nothing"])[-1].strip().removeprefix("error: ")[:300]
+
+
+def write_record(run: Run, record: dict) -> None:
+    """sweep.json: how often the run was tried, where, and how the last attempt ended."""
+    write_text(run.folder / RECORD, dumps(record, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,206 @@
+"""Steps that nobody waits for: a GPU's results are taken down later, and nothing that is learned depends on when."""
+
+import os
+import signal
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+import SpeakerNet
+from DatasetLoader import Batch
+from engine import optim
+from engine.progress import Progress
+from settings.resolve import from_values
+from SpeakerNet import ModelTrainer, parameter_groups
+from tests.conftest import command
+from tests.test_training import metrics, refused, said, same, weights
+from trainSpeakerNet import main
+
+
+def without_values(trainer: ModelTrainer, mode: FakeTensorMode) -> None:
+    """Every tensor of the trainer becomes one that has a shape and no values: to read one is an error."""
+    for module in trainer.net.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                module._parameters[name] = torch.nn.Parameter(mode.from_tensor(parameter).detach())
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = mode.from_tensor(buffer)
+    groups = parameter_groups(trainer.net)
+    trainer.parameters = [p for group in groups for p in group["params"]]
+    trainer.optimizer = optim.build_optimizer(trainer.config, groups)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("loss", ["softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto"])
+def test_a_step_reads_no_value_back_from_the_device(loss, optimizer):
+    values = {"train_list": "-", "trainfunc": loss, "sampler": "balanced", "nPerSpeaker": 2, "optimizer": optimizer}
+    config = from_values(values | {"nOut": 8, "grad_clip": 1.0, "skip_not_finite": 3})
+    trainer = ModelTrainer(SpeakerNet.SpeakerNet(config, 4), config, torch.device("cpu"), [None])
+    with FakeTensorMode() as mode:
+        without_values(trainer, mode)
+        trainer.net.train()
+        batch = Batch(torch.randn(8, 8000), torch.zeros(8, dtype=torch.long), None)
+        steps = [trainer.step(batch, 1e-3) for _ in range(2)]
+        with pytest.raises(DataDependentOutputException):
+            steps[-1].results()
+
+
+@pytest.fixture
+def behind(monkeypatch):
+    """Makes trainers take results down so many steps late, as on a GPU."""
+
+    def late(lag: int) -> None:
+        made = ModelTrainer.__init__
+
+        def init(self, *args, **options):
+            made(self, *args, **options)
+            self.lag = lag
+
+        monkeypatch.setattr(ModelTrainer, "__init__", init)
+
+    return late
+
+
+@pytest.fixture
+def third_not_finite(monkeypatch):
+    """The loss of every third batch is NaN."""
+    forward, calls = SpeakerNet.SpeakerNet.forward, []
+
+    def spoilt(self, waveforms, labels):
+        loss, accuracy = forward(self, waveforms, labels)
+        calls.append(0)
+        return loss * (torch.nan if len(calls) % 3 == 0 else 1.0), accuracy
+
+    monkeypatch.setattr(SpeakerNet.SpeakerNet, "forward", spoilt)
+    return calls
+
+
+def test_results_taken_down_late_are_the_same(options, tmp_path, behind):
+    options |= {"max_epoch": 3, "save_interval": 0}
+    assert main(command(options | {"save_path": tmp_path / "at once"})) == 0
+    behind(3)
+    assert main(command(options | {"save_path": tmp_path / "late"})) == 0
+    assert same(weights(tmp_path / "at once"), weights(tmp_path / "late"))
+    assert metrics(tmp_path / "at once") == metrics(tmp_path / "late")
+
+
+def test_a_batch_left_out_late_is_left_out_all_the_same(options, tmp_path, behind, third_not_finite, capsys):
+    options |= {"max_epoch": 3, "skip_not_finite": 9}
+    assert main(command(options | {"save_path": tmp_path / "at once"})) == 0
+    first = said(capsys)
+    third_not_finite.clear()
+    behind(3)
+    assert main(command(options | {"save_path": tmp_path / "late"})) == 0
+    assert first.count("left out") == said(capsys).count("left out") >= 2
+    assert same(weights(tmp_path / "at once"), weights(tmp_path / "late"))
+    assert metrics(tmp_path / "at once") == metrics(tmp_path / "late")
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "late").values())
+
+
+def test_the_batch_that_was_not_finite_is_named_however_late(options, tmp_path, behind, third_not_finite, capsys):
+    texts = []
+    for lag in (0, 5):
+        third_not_finite.clear()
+        behind(lag)
+        texts.append(refused(capsys, options | {"save_path": tmp_path / str(lag), "max_epoch": 9}))
+    named = [text[text.index("the loss is nan") :].replace(str(tmp_path / "0"), str(tmp_path / "5")) for text in texts]
+    assert named[0] == named[1] and "fake/" in named[0]
+
+
+def test_a_second_signal_in_the_middle_of_a_step_keeps_nothing_torn(options, tmp_path, monkeypatch):
+    options |= {"max_epoch": 4, "test_interval": 4, "save_interval": 60}
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert main(command(options | {"save_path": whole})) == 0
+    update, calls = ModelTrainer.update, []
+
+    def interrupted(self, *args):
+        update(self, *args)
+        calls.append(0)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ModelTrainer, "update", interrupted)
+    assert main(command(options | {"save_path": torn})) == 128 + signal.SIGINT
+    monkeypatch.setattr(ModelTrainer, "update", update)
+    assert main(command(options | {"save_path": torn})) == 0
+    assert same(weights(whole), weights(torn)) and metrics(whole) == metrics(torn)
+
+
+def test_a_run_too_short_to_earn_compiling_back_is_not_compiled(options, tmp_path, capsys):
+    assert main(command(options | {"save_path": tmp_path / "asked"}, "--compile")) == 0
+    assert "--compile is left out: " in said(capsys)
+    assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
+    assert same(weights(tmp_path / "asked"), weights(tmp_path / "plain"))
+
+
+def test_a_compiled_encoder_trains_and_says_how_long_compiling_took(options, tmp_path, capsys, monkeypatch):
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled(module, backend="eager"))  # but for codegen
+    monkeypatch.setattr(SpeakerNet, "COMPILING_PAYS", 0)
+    assert main(command(options | {"save_path": tmp_path / "compiled"}, "--compile")) == 0
+    assert "compiled with the first batch, in " in said(capsys)
+    assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
+    assert same(weights(tmp_path / "compiled"), weights(tmp_path / "plain"))
+
+
+def test_a_deterministic_run_asks_torch_for_it_and_gives_the_cpus_bits(options, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda wanted, **_: asked.append(wanted))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
+    assert main(command(options | {"save_path": tmp_path / "asked"}, "--deterministic")) == 0
+    assert asked == [False, True] and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert same(weights(tmp_path / "plain"), weights(tmp_path / "asked"))
+
+
+def test_evaluation_convolves_in_true_float32_and_training_as_fast_as_may_be(options, monkeypatch):
+    seen, flags = set(), torch.backends.cudnn
+
+    def noted(kind, function):
+        def call(*args):
+            seen.add((kind, flags.allow_tf32, flags.benchmark))
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(ModelTrainer, "step", noted("training", ModelTrainer.step))
+    monkeypatch.setattr(SpeakerNet, "share_rows", noted("evaluation", SpeakerNet.all_reduce_rows))  # the end of embed
+    assert main(command(options)) == 0
+    assert seen == {("training", True, True), ("evaluation", False, False)}
+
+
+@pytest.mark.parametrize("saved_after", [None, 4])
+def test_a_stop_comes_after_the_same_step_whoever_settles_earlier(saved_after):
+    config = from_values({"train_list": "-", "nOut": 8, "max_epoch": 30, "batch_size": 2})
+    trainer = ModelTrainer(SpeakerNet.SpeakerNet(config, 2), config, torch.device("cpu"), Batches(12))
+    trainer.lag, progress = 3, Progress()
+    trainer.wants_to_stop = lambda: trainer.begun == 2
+
+    def after_batch():
+        if trainer.begun == saved_after:
+            trainer.flush(progress)
+        if trainer.stop:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        trainer.train_network(progress, after_batch)
+    assert trainer.begun == 6  # the third step asked, and is settled everywhere when three more have begun
+
+
+class Batches:
+    """A loader of random batches."""
+
+    waited = 0.0
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def epoch(self, epoch: int, first: int):  # noqa: ARG002 as TrainLoader's
+        return (Batch(torch.randn(2, 4000), torch.arange(2), None) for _ in range(first, self.count))

@@ -1,1 +1,0 @@
-"""The rooms behind `scoring.py`: each knows one thing about trials, arrays only."""
