@@ -1,66 +1,71 @@
-"""Training batches: which utterances (samplers), which part of each (crops), read ahead of need (TrainLoader)."""
+"""Lists with their audio, and batches of crops from it, read ahead of need."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from corpus.audio import AudioFiles, cut
+from corpus.audio import AudioFiles, AudioMemory
 from corpus.cache import CachedAudio, open_cache
+from corpus.crops import crop_samples, crop_starts, eval_crops
 from corpus.filters import AudioFilters
-from corpus.lists import UtteranceList, read_list
+from corpus.gpu_audio import GpuAudio, fits
+from corpus.lists import UtteranceList, read_list, trial_paths
+from corpus.samplers import BalancedSampler, RandomSampler
 from engine.distributed import rank, shard, world
 from engine.parallel import in_order
-from settings.errors import DataError
+from scoring.trial_list import TrialList, read_trials
+from settings.errors import ConfigError, DataError, UserError
 from settings.options import Config
 from settings.text import bulleted
 
 log = logging.getLogger(__name__)
 
-BATCHES, CROPS = 0, 1  # independent random streams of one (seed, epoch)
-
-
-def rng(seed: int, epoch: int, stream: int) -> np.random.Generator:
-    """The generator of one epoch's batches or crops: nothing is drawn from any other."""
-    return np.random.default_rng([seed, epoch, stream])
-
-
-def crop_samples(frames: int) -> int:
-    """Samples that `frames` frames of 25 ms every 10 ms span, at 16 kHz (voxceleb_trainer's rule)."""
-    return frames * 160 + 240
-
-
-def crop_starts(lengths: np.ndarray, length: int, seed: int, epoch: int) -> np.ndarray:
-    """(N,) int64: where this epoch's crop of each utterance begins, uniform over all places where it fits."""
-    free = np.maximum(lengths - length, 0) + 1
-    return (rng(seed, epoch, CROPS).random(len(lengths)) * free).astype(np.int64)
-
 
 @dataclass
 class Dataset:
-    """A list with its audio, row by row: `lengths` (N,) int64 in samples; `skipped` tells what was left out."""
+    """A list with its audio, row by row: `lengths` (N,) int64 in samples; `skipped` names what was left out.
+
+    `trials`: the pairs to score, where the list was one of trials.
+    """
 
     table: UtteranceList
     audio: AudioFiles | CachedAudio
     lengths: np.ndarray
     skipped: list[str]
+    trials: TrialList | None = None
+
+    def info(self) -> dict:
+        """What checkpoints record of a train list: its systems in the order of the labels, languages, its digest."""
+        languages = sorted(set(self.table.languages) - {""})
+        return {"classes": self.table.classes(), "languages": languages, "data": self.digest()}
+
+    def digest(self) -> str:
+        """A checksum of what training draws from: paths, systems and lengths."""
+        content = repr((self.table.paths, self.table.systems)).encode() + self.lengths.tobytes()
+        return hashlib.sha256(content).hexdigest()
 
 
-def open_list(config: Config, path: str, root: str, keep_bytes: int = 0) -> Dataset:
+def open_list(config: Config, path: str, root: str, memory: AudioMemory | None = None) -> Dataset:
     """Read a list and look at every one of its files, by the cache's index where there is one.
 
     Raises DataError that names all files that cannot be used, unless --skip_bad_audio goes on without them.
     """
-    table = read_list(path, config.allow_outside)
-    audio = open_audio(config, table, root, keep_bytes)
-    lengths, wrong = audio.lengths(config.nDataLoaderThread, f"reading {path}")
+    return with_audio(config, read_list(path, config.allow_outside), root, memory)
+
+
+def with_audio(config: Config, table: UtteranceList, root: str, memory: AudioMemory | None = None) -> Dataset:
+    """The audio of a table, every file looked at; see `open_list`."""
+    audio = open_audio(config, table, root, memory)
+    lengths, wrong = audio.lengths(config.nDataLoaderThread, f"reading {table.source}")
     if not wrong:
         return Dataset(table, audio, lengths, [])
     culprits = [f"line {table.lines[row]}: {why}" for row, why in wrong.items()]
-    found = f"{path}: {len(wrong)} of {len(table)} files cannot be used"
+    found = f"{table.source}: {len(wrong)} of {len(table)} files cannot be used"
     good = [row for row in range(len(table)) if row not in wrong]
     if not config.skip_bad_audio or not good:
         raise DataError(bulleted(found + ("" if not good else " (--skip_bad_audio goes on without them)"), culprits))
@@ -68,100 +73,53 @@ def open_list(config: Config, path: str, root: str, keep_bytes: int = 0) -> Data
     return Dataset(table.take(good), audio.take(good), lengths[good], culprits)
 
 
-def open_audio(config: Config, table: UtteranceList, root: str, keep_bytes: int) -> AudioFiles | CachedAudio:
+def open_trial_list(config: Config, path: str, root: str) -> Dataset | None:
+    """The utterances of a trial list, lines of 'label path path', each once; None where the list is of another form."""
+    paths = trial_paths(path)
+    if not paths:
+        return None
+    blank = [""] * len(paths)
+    table = UtteranceList(path, paths, blank, blank, blank, list(range(1, len(paths) + 1)))
+    data = with_audio(config, table, root)
+    return replace(data, trials=read_trials(path, data.table.paths))
+
+
+def open_audio(config: Config, table: UtteranceList, root: str, memory: AudioMemory | None) -> AudioFiles | CachedAudio:
     """The audio of a list, from --cache where it is given, else from its files."""
     filters = AudioFilters(config.lowpass, config.trim_silence, config.loudness_norm)
     if config.cache:
         return open_cache(config.cache, table, root, filters, config.nDataLoaderThread)
-    return AudioFiles(table.files(root), keep_bytes, filters.apply if filters else None)
+    return AudioFiles(table.files(root), memory, filters.apply if filters else None)
 
 
-class RandomSampler:
-    """`batch_size` utterances from a shuffled list; what is left over at the end of an epoch sits it out.
+def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
+    """The train, dev and test lists with their audio. Raises ConfigError with what is wrong in any of them.
 
-    Parameters
-    ----------
-    labels : (N,) int64
-    batch_size : int
-        Utterances of a batch; all N where there are fewer.
+    A dev or test list without a target or a non-target trial could not be scored: it is refused here, not after hours.
     """
-
-    def __init__(self, labels: np.ndarray, batch_size: int):
-        self.total = len(labels)
-        self.batch_size, self.per_system = min(batch_size, self.total), 1
-
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        return self.total // self.batch_size
-
-    def plan(self, seed: int, epoch: int) -> np.ndarray:
-        """(batches, batch_size) int64 indices of the utterances of every batch of the epoch."""
-        order = rng(seed, epoch, BATCHES).permutation(self.total)
-        return order[: len(self) * self.batch_size].reshape(len(self), self.batch_size)
-
-
-class BalancedSampler:
-    """`batch_size` systems × `per_system` utterances of each, in group-major order.
-
-    In an epoch each system appears in as many batches as any other (± 1), and within a system no utterance repeats
-    before all have been used.
-
-    Parameters
-    ----------
-    labels : (N,) int64
-    batch_size : int
-        Systems of a batch, K.
-    per_system : int
-        Utterances of each, M.
-    classes : list of str
-        The systems' names, for messages.
-
-    Raises
-    ------
-    DataError
-        More systems in a batch than there are, or systems with fewer than `per_system` utterances.
-    """
-
-    def __init__(self, labels: np.ndarray, batch_size: int, per_system: int, classes: list[str]):
-        ends = np.cumsum(np.bincount(labels, minlength=len(classes)))
-        self.members = np.split(np.argsort(labels, kind="stable"), ends[:-1])
-        self.total, self.batch_size, self.per_system = len(labels), batch_size, per_system
-        if batch_size > len(classes):
-            raise DataError(f"--batch_size {batch_size} systems in a batch, and the train list has {len(classes)}")
-        few = [f"{classes[c]}: {len(m)}" for c, m in enumerate(self.members) if len(m) < per_system]
-        if few:
-            raise DataError(bulleted(f"systems with fewer utterances than --nPerSpeaker {per_system}", few))
-
-    def __len__(self) -> int:
-        """Batches of an epoch: as many as the list's size gives, at least one."""
-        return max(1, self.total // (self.batch_size * self.per_system))
-
-    def plan(self, seed: int, epoch: int) -> np.ndarray:
-        """(batches, K·M) int64 indices of the utterances of every batch of the epoch."""
-        random = rng(seed, epoch, BATCHES)
-        systems = shuffled_groups(len(self.members), len(self), self.batch_size, random)
-        plan = np.empty((len(self), self.batch_size, self.per_system), np.int64)
-        for system, members in enumerate(self.members):
-            places = np.nonzero(systems == system)
-            plan[places] = members[shuffled_groups(len(members), len(places[0]), self.per_system, random)]
-        return plan.reshape(len(self), -1)
+    memory, mistakes, opened = AudioMemory(int(config.audio_memory * 1e9)), [], []
+    wanted = [(config.train_list, config.train_path), (config.dev_list, config.dev_path or config.train_path)]
+    wanted += [(path, config.test_path or config.train_path) for path in config.test_list]
+    for place, (path, root) in enumerate(wanted):
+        try:
+            data = open_list(config, path, root, memory) if path else None
+            opened.append(data)
+            if data and place:
+                check_trials(data.table)
+        except UserError as mistake:
+            mistakes.append(str(mistake))
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return opened[0], opened[1], opened[2:]
 
 
-def shuffled_groups(n: int, groups: int, size: int, random: np.random.Generator) -> np.ndarray:
-    """(groups, size) draws from range(n), size <= n, in shuffled rounds.
-
-    Nobody is drawn again before all have been, and nobody twice in a group, not even in one that spans two rounds.
-    """
-    rounds, drawn = [], 0
-    while drawn < groups * size:
-        fresh = random.permutation(n)
-        begun = rounds[-1][n - drawn % size :] if rounds else []  # the group that the last round left unfinished
-        if len(begun):
-            allowed = np.flatnonzero(~np.isin(fresh, begun))[: size - len(begun)]
-            fresh = np.concatenate([fresh[allowed], np.delete(fresh, allowed)])
-        rounds.append(fresh)
-        drawn += n
-    return np.concatenate(rounds)[: groups * size].reshape(groups, size)
+def check_trials(table: UtteranceList) -> None:
+    """Raises DataError where no pair of a list is of one system, or none of two: no EER could be computed."""
+    systems = set(table.systems)
+    if len(systems) == len(table):
+        raise DataError(f"{table.source}: no target trial: each of the {len(systems)} systems has one utterance only")
+    if len(systems) < 2:
+        raise DataError(f"{table.source}: no non-target trial: all utterances are of {table.systems[0]}")
 
 
 @dataclass
@@ -174,13 +132,13 @@ class Batch:
 
 
 class TrainLoader:
-    """The batches of an epoch, read by threads ahead of need.
+    """The batches of an epoch, read by threads ahead of need, or cut on the GPU that holds the audio.
 
     Which utterances and which crops is a function of (seed, epoch) alone: threads change only how soon they are there.
 
     Parameters
     ----------
-    audio : AudioFiles, CachedAudio or DeviceAudio
+    audio : AudioFiles, CachedAudio or GpuAudio
     lengths : (N,) int64
         Samples of each utterance, as `AudioFiles.lengths` measured them.
     labels : (N,) int64
@@ -207,10 +165,16 @@ class TrainLoader:
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
-        plan = [shard(rows, self.sampler.per_system) for rows in self.sampler.plan(self.seed, epoch)[first:]]
+        plan = self.sampler.plan(self.seed, epoch)
         drawn = epoch % self.crop_cycle if self.crop_cycle else epoch
-        starts = crop_starts(self.lengths, self.length, self.seed, drawn)
-        batches = in_order(lambda rows: self.read(rows, starts), plan, self.threads, ahead=2)
+        starts = crop_starts(self.lengths, plan, self.length, self.seed, drawn)
+        shares = [
+            tuple(shard(part, self.sampler.per_system) for part in pair) for pair in zip(plan, starts, strict=True)
+        ]
+        if isinstance(self.audio, GpuAudio):
+            batches = self.cut_on_gpu(shares[first:])
+        else:
+            batches = in_order(lambda share: self.read(*share), shares[first:], self.threads, ahead=2)
         began = time.perf_counter()
         for batch in batches:
             self.waited = time.perf_counter() - began
@@ -218,22 +182,59 @@ class TrainLoader:
             began = time.perf_counter()
 
     def read(self, rows: np.ndarray, starts: np.ndarray) -> Batch:
-        """One batch: rows (B,) of the list, cut at `starts` (N,)."""
-        crops = torch.as_tensor(self.audio.gather(rows, starts[rows], self.length))
+        """One batch: rows (B,) of the list, cut at `starts` (B,)."""
+        crops = torch.from_numpy(self.audio.gather(rows, starts, self.length))
         labels = torch.from_numpy(self.labels[rows])
         if self.pin:
             with torch.cuda.device(self.pin):  # else every reading thread would begin a context on the first GPU
-                crops, labels = (t if t.is_cuda else t.pin_memory() for t in (crops, labels))
+                crops, labels = crops.pin_memory(), labels.pin_memory()
         return Batch(crops, labels, rows)
 
+    def cut_on_gpu(self, shares: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[Batch]:
+        """The batches of these shares: an epoch's indices go to the GPU at once, so that no batch waits for a copy."""
+        if not shares:
+            return
+        rows, starts = (np.stack(part) for part in zip(*shares, strict=True))
+        indices = self.audio.upload(np.stack([rows, starts, self.labels[rows]], axis=1))
+        for own, (on_gpu, begin, labels) in zip(rows, indices, strict=True):
+            yield Batch(self.audio.gather(on_gpu, begin, self.length), labels, own)
 
-def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
-    """(1, T) the whole utterance where `frames` is 0, else (count, frames' samples) evenly spaced crops of it."""
-    if frames == 0:
-        return samples[None]
-    length = crop_samples(frames)
-    starts = np.linspace(0, max(0, len(samples) - length), count).round().astype(np.int64)
-    return np.stack([cut(samples, start, length) for start in starts])
+    def coverage(self, epoch: int) -> dict[str, int]:
+        """How many distinct utterances an epoch uses, of how many there are."""
+        used = int(np.unique(self.sampler.plan(self.seed, epoch)).size)
+        return {"utterances_used": used, "utterances_available": len(self.labels)}
+
+    def systems_drawn(self, epoch: int) -> np.ndarray:
+        """(batches, B) labels of an epoch's plan."""
+        return self.labels[self.sampler.plan(self.seed, epoch)]
+
+
+def make_sampler(config: Config, labels: np.ndarray, classes: list[str]) -> RandomSampler | BalancedSampler:
+    """The sampler by name."""
+    if config.sampler == "balanced":
+        return BalancedSampler(labels, config.batch_size, config.nPerSpeaker, classes)
+    return RandomSampler(labels, config.batch_size)
+
+
+def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoader:
+    """The batches of the train list. Raises ConfigError where list and options do not go together."""
+    classes = data.table.classes()
+    if len(classes) < 2:
+        raise ConfigError(f"{data.table.source} has one system, {classes[0]}: there is nothing to distinguish")
+    if config.nClasses not in (0, len(classes)):
+        raise ConfigError(
+            f"--nClasses {config.nClasses}, but {data.table.source} has {len(classes)} systems: leave it out"
+        )
+    labels = data.table.labels(classes)
+    sampler = make_sampler(config, labels, classes)
+    audio = data.audio
+    wanted = {"yes": True, "no": False}.get(config.data_on_device)
+    if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
+        audio = GpuAudio(audio, data.lengths, device)
+        data.audio.forget()  # what the GPU holds, the host need not
+    pin = device if device.type == "cuda" else None
+    length, threads = crop_samples(config.max_frames), config.nDataLoaderThread
+    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, config.crop_cycle, pin)
 
 
 class EvalLoader:

@@ -1,11 +1,17 @@
-"""The engine: `SpeakerNet` joins encoder and loss; `ModelTrainer` trains an epoch, embeds a list, keeps checkpoints."""
+"""`SpeakerNet` joins encoder and loss, `ModelTrainer` trains it, `TracingModel` embeds with it, `load_model` opens one.
 
+from SpeakerNet import load_model
+model = load_model("exps/demo/model/best.model")
+embeddings = model.embed(["a.wav", "b.flac"])  # (2, D)
+"""
+
+import hashlib
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,10 +19,11 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from corpus.audio import SAMPLE_RATE, Waveforms, load_audio
 from DatasetLoader import Batch, EvalLoader, TrainLoader
 from engine import checkpoints
-from engine.async_step import Step
-from engine.devices import autocast, convolutions, half_precision, seed_all
+from engine.async_step import Step, StepsInFlight
+from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
 from engine.distributed import (
     all_gather_with_grad,
     all_reduce_rows,
@@ -26,32 +33,26 @@ from engine.distributed import (
     with_sync_batch_norm,
     world,
 )
-from engine.optim import build_optimizer, schedule, set_lr
-from engine.progress import NotFinite, Progress
+from engine.optim import (
+    apply_gradients,
+    build_optimizer,
+    parameter_groups,
+    restore_optimizer,
+    schedule,
+    set_lr,
+    worth_compiling,
+)
+from engine.progress import Progress
 from settings import plugins
-from settings.errors import ConfigError, UserError
+from settings.errors import ConfigError, DataError, UserError
 from settings.options import Config
+from settings.resolve import for_embedding
 from settings.text import shown
 from utils import LegacyTorchSemantics
 
 log = logging.getLogger(__name__)
 
-COMPILING_PAYS_FROM = 3000  # batches: 84 s for 30 ms of each, measured on two CPU cores
-LAG = 8  # steps that the host may run ahead of a GPU: enough that it is never idle, few enough to be told in time
-
-
-def build(entry, given: dict, options: dict, everything: dict) -> nn.Module:
-    """Call a plug-in with what its signature asks for; one that takes **kwargs gets all there is."""
-    if plugins.takes_any_keyword(entry):
-        arguments = everything | given | options
-    else:
-        asked = plugins.parameters(entry)
-        arguments = {name: value for name, value in given.items() if name in asked} | options
-    try:
-        return entry(**arguments)
-    except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
-        what = f"{entry.__module__} cannot be built with {shown(given | options, 400)}"
-        raise ConfigError(f"{what}: {' '.join(str(error).split())}") from error
+LAG = 8  # steps that the host may run ahead of a GPU: enough that it is never idle, few enough to be reported in time
 
 
 class SpeakerNet(nn.Module):
@@ -72,8 +73,8 @@ class SpeakerNet(nn.Module):
         loss = plugins.load("loss", config.trainfunc)
         model = plugins.load("models", config.model)
         known = getattr(model, "weights_follow", {}) if weights_follow else {}
-        self.encoder = build(model, given, config.model_options | known, everything)
-        self.loss = build(loss, given, config.loss_options, everything)
+        self.encoder = plugins.build(model, given, config.model_options | known, everything)
+        self.loss = plugins.build(loss, given, config.loss_options, everything)
         self.per_system = config.nPerSpeaker if config.sampler == "balanced" else 1
         self.legacy_loss = plugins.takes_any_keyword(loss)  # written for voxceleb_trainer, and for its torch
         self.takes_groups = not self.legacy_loss or plugins.utterances_needed(loss) > 1
@@ -93,78 +94,223 @@ class SpeakerNet(nn.Module):
         return loss, torch.as_tensor(accuracy, dtype=torch.float32, device=x.device).reshape(())
 
 
-class ModelTrainer:
-    """Trains a SpeakerNet, embeds lists with it, keeps and restores the state of training.
+class TracingModel:
+    """A network that embeds utterances, and what is known of its training.
 
     Parameters
     ----------
     net : SpeakerNet
     config : Config
     device : torch.device
-    loader : TrainLoader
-        None where nothing is trained.
+    classes, languages : list of str
+        Systems (in the order of the class labels) and languages of the train list.
     """
 
-    def __init__(self, net: SpeakerNet, config: Config, device: torch.device, loader: TrainLoader | None = None):
+    def __init__(self, net: SpeakerNet, config: Config, device: torch.device, classes: list[str], languages: list[str]):
         self.net = net.to(device=device, memory_format=torch.channels_last)  # what convolutions are fastest in
-        self.config, self.device, self.loader = config, device, loader
-        self.wants_to_stop = lambda: False
-        self.begun, self.stop_from = 0, math.inf  # steps; the one from which on all processes want to stop
-        self.in_flight: deque[Step] = deque()  # begun, and their results not yet taken down
-        self.lag = LAG if device.type == "cuda" else 0
+        self.config, self.device, self.classes, self.languages = config, device, classes, languages
+
+    @property
+    def size(self) -> int:
+        """The encoder's parameters, trained or not."""
+        return sum(p.numel() for p in self.encoder.parameters())
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.net.encoder
+
+    @property
+    def digest(self) -> str:
+        """What identifies the encoder: a checksum of its name and weights, the same on every device."""
+        checksum = hashlib.sha256(self.config.model.encode())
+        for name, tensor in sorted(self.encoder.state_dict().items()):
+            values = tensor.detach().cpu().contiguous()
+            checksum.update(f"{name} {tuple(values.shape)} {values.dtype}".encode())
+            checksum.update(values.view(-1).view(torch.uint8).numpy().data if values.numel() else b"")
+        return checksum.hexdigest()
+
+    def load(self, path: str | Path) -> "TracingModel":
+        """Take the encoder's weights from a checkpoint, ours or voxceleb_trainer's. Raises ConfigError if unfit."""
+        return self.fill(checkpoints.read(path), path)
+
+    def fill(self, state: dict, path: str | Path) -> "TracingModel":
+        """Take the encoder's weights from what a checkpoint holds; `path` names it in messages."""
+        convert = getattr(self.encoder, "convert_state_dict", lambda weights: weights)
+        checkpoints.load_weights(self.encoder, convert(checkpoints.encoder_weights(state)), path)
+        return self
+
+    def embed(self, files: Sequence[str | Path], progress: bool = False) -> np.ndarray:
+        """Embeddings (N, D) float32 of audio files of any format, rate and channel count.
+
+        Raises DataError that names a file which cannot be used.
+        """
+        samples = [load_audio(path) for path in tqdm(files, "reading", unit="file", disable=not progress)]
+        return self.embed_waveforms(samples, progress)
+
+    def embed_waveforms(self, waveforms: Sequence[np.ndarray], progress: bool = False) -> np.ndarray:
+        """Embeddings (N, D) float32 of waveforms (T,) float32 at 16 kHz, each whole."""
+        audio = Waveforms(waveforms)
+        lengths = np.array([len(samples) for samples in waveforms], np.int64)
+        return self.embed_list(audio, lengths, progress)
+
+    def embed_list(
+        self, audio, lengths: np.ndarray, progress: bool | None = None, names: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Embeddings (N, D) float32 of a list's audio, each utterance whole or cropped as --eval_frames has it.
+
+        Of several crops it is the mean of their normalised embeddings. Processes share the list.
+
+        Parameters
+        ----------
+        audio : AudioFiles, CachedAudio, Waveforms
+        lengths : (N,) int64
+            Samples of each utterance.
+        progress : bool
+            Whether to show a bar. None: where somebody watches.
+        names : (N,)
+            What a message calls each utterance; its number by default.
+
+        Raises
+        ------
+        DataError
+            An utterance is too short for the encoder, or too long for the memory.
+        """
+        config = self.config
+        padded = "lengths" in plugins.parameters(self.encoder.forward)
+        loader = EvalLoader(audio, lengths, config.eval_frames, config.num_eval, config.nDataLoaderThread, padded)
+        try:
+            return embed_batches(self.encoder, loader, config.nOut, self.device, progress)
+        except torch.OutOfMemoryError:
+            longest = int(lengths.argmax())
+            name = names[longest] if names else f"utterance {longest}"
+            raise DataError(
+                f"not enough memory on {self.device} to embed whole utterances, of which {name} is the longest "
+                f"({lengths[longest] / SAMPLE_RATE:.0f} s): --eval_frames 400 embeds evenly spaced crops instead"
+            ) from None
+
+    def logits(self, embeddings: np.ndarray) -> np.ndarray | None:
+        """Margin-free logits (N, C) float32 of embeddings (N, D), in the order of `classes`; None of metric losses."""
+        if not hasattr(self.net.loss, "logits"):
+            return None
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)).to(self.device)
+            return self.net.loss.eval().logits(x).float().cpu().numpy()
+
+
+@convolutions(training=False)
+@torch.inference_mode()
+def embed_batches(
+    encoder: nn.Module, loader: EvalLoader, nOut: int, device: torch.device, progress: bool | None = None
+) -> np.ndarray:
+    """(N, nOut) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
+    encoder.eval()
+    broadcast_buffers(encoder)
+    embeddings = torch.zeros(len(loader.lengths), nOut, device=device)
+    silent = True if rank() or progress is False else None
+    with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
+        for rows, crops, lengths in loader:
+            waveforms = crops.flatten(0, 1).to(device, non_blocking=True)
+            padded = {} if lengths is None else {"lengths": lengths.to(device)}
+            # Not compiled: whole utterances have a new length in every batch.
+            x = encoder.forward(waveforms, **padded).float().unflatten(0, crops.shape[:2])
+            embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
+            bar.update(len(rows))
+    return all_reduce_rows(embeddings).cpu().numpy()
+
+
+def load_model(path: str | Path, device: str = "auto", **options: object) -> TracingModel:
+    """A trained model from a checkpoint, ours or voxceleb_trainer's `ResNetSE34L`.
+
+    Parameters
+    ----------
+    path : str
+        The checkpoint.
+    device : str
+        auto, cpu, cuda or mps.
+    options : of the trainer, by name
+        They stand above those that the checkpoint records; a foreign checkpoint records none: `nOut=512`.
+
+    Raises
+    ------
+    ConfigError
+        The checkpoint cannot be read or does not fit, an option is unknown, the device is not there.
+    """
+    state = checkpoints.read(path)
+    config = for_embedding(state.get("config", {}), options | {"device": device, "initial_model": str(path)})
+    return model_of(state, config)
+
+
+def model_of(state: dict, config: Config) -> TracingModel:
+    """The model of what a checkpoint holds, as `config` has it; its loss, too, where all of it is there."""
+    path, classes = config.initial_model, state.get("classes", [])
+    net = SpeakerNet(config, max(2, len(classes)), weights_follow=True)
+    if "loss" in state:
+        checkpoints.load_weights(net.loss, state["loss"], path)
+    model = TracingModel(net, config, find_device(config.device), classes, state.get("languages", []))
+    return model.fill(state, path)
+
+
+class ModelTrainer:
+    """Trains the network of a model, a batch at a time, and gives and restores the state of training.
+
+    Nothing in a step waits for a GPU: `Progress` follows a few steps behind, and `flush` brings it up to date.
+
+    Parameters
+    ----------
+    model : TracingModel
+    loader : TrainLoader
+    """
+
+    def __init__(self, model: TracingModel, loader: TrainLoader):
+        self.model, self.net, self.config, self.device = model, model.net, model.config, model.device
+        self.loader = loader
+        config, device = self.config, self.device
         if config.sync_bn:
-            with_sync_batch_norm(net, device)
-        if loader is None:
-            return
+            with_sync_batch_norm(self.net, device)
         self.half = half_precision(device) if config.mixedprec else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
-        self.compiling = config.compile and self.worth_compiling()
+        self.compiling = config.compile and worth_compiling(config.max_epoch * len(loader))
         if self.compiling:
-            net.encoder.compile()
-        groups = parameter_groups(net)
+            self.net.encoder.compile()
+        groups = parameter_groups(self.net.encoder, self.net.loss)
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = build_optimizer(config, groups)
         self.lr = schedule(config, len(loader))
+        self.steps = StepsInFlight(
+            LAG if device.type == "cuda" else 0, config.skip_not_finite, self.scaler.is_enabled()
+        )
 
-    def worth_compiling(self) -> bool:
-        """Whether the whole run, wherever it is resumed, is long enough for compiling to pay; says so if it is not."""
-        batches = self.config.max_epoch * len(self.loader)
-        if batches < COMPILING_PAYS_FROM:
-            log.warning("--compile is left out: %d batches do not earn it back (%d may)", batches, COMPILING_PAYS_FROM)
-        return batches >= COMPILING_PAYS_FROM
+    def begin_epoch(self, epoch: int) -> None:
+        """Training mode, and the plug-ins' own changes: their `on_epoch`, where they have one."""
+        self.net.train()
+        for part in (self.net.encoder, self.net.loss):
+            if hasattr(part, "on_epoch"):
+                part.on_epoch(epoch)
+        self.began = time.perf_counter()
+
+    def train_step(self, batch: Batch, progress: Progress, stop: bool = False) -> None:
+        """One optimiser step, at the place where `progress` will stand when all steps begun have arrived.
+
+        `stop`: this process wants to stop; `self.steps.stop` then becomes true on all, after the same step. Raises
+        NotFinite where loss or gradient is not finite, unless --skip_not_finite skips the batch.
+        """
+        number = progress.batch + len(self.steps.waiting)
+        seed_all(self.config.seed, progress.epoch, number, rank())
+        self.steps.add(self.step(batch, self.lr(progress.epoch * len(self.loader) + number), stop))
+        self.steps.collect(progress, 0 if self.compiling else self.steps.lag, world())
+        if self.compiling:
+            log.info("compiled with the first batch, in %.0f s", time.perf_counter() - self.began)
+            self.compiling = False
+        self.clock(progress)
+        progress.waited += self.loader.waited
+
+    def clock(self, progress: Progress) -> None:
+        """Add the time since the last step to the epoch's."""
+        now = time.perf_counter()
+        progress.seconds, self.began = progress.seconds + now - self.began, now
 
     @convolutions(training=True)
-    def train_network(self, progress: Progress, after_batch: Callable[[], None] = lambda: None) -> None:
-        """The epoch at which `progress` stands, from the batch at which it stands. `after_batch` may save and stop.
-
-        Nothing here waits for a GPU: `progress` follows a few steps behind, and `flush` brings it up to date. Raises
-        NotFinite where loss or gradient is not finite, unless --skip_not_finite leaves the batch out.
-        """
-        epoch, first, total = progress.epoch, progress.batch, len(self.loader)
-        self.net.train()
-        if hasattr(self.net.encoder, "on_epoch"):
-            self.net.encoder.on_epoch(epoch)
-        silent = True if rank() else None
-        batches = self.loader.epoch(epoch, first)
-        bar = tqdm(batches, f"epoch {epoch + 1}", total, initial=first, unit="batch", leave=False, disable=silent)
-        began = time.perf_counter()
-        for number, batch in enumerate(bar, first):
-            seed_all(self.config.seed, epoch, number, rank())
-            self.in_flight.append(self.step(batch, self.lr(epoch * total + number)))
-            self.begun += 1
-            self.flush(progress, 0 if self.compiling else self.lag)
-            now = time.perf_counter()
-            if self.compiling:
-                log.info("compiled with the first batch, in %.0f s", now - began)
-                self.compiling = False
-            progress.seconds, progress.waited = progress.seconds + now - began, progress.waited + self.loader.waited
-            began = now
-            bar.set_postfix_str(progress.line(), refresh=False)
-            after_batch()
-        self.flush(progress)
-        progress.seconds += time.perf_counter() - began
-
-    def step(self, batch: Batch, lr: float) -> Step:
+    def step(self, batch: Batch, lr: float, stop: bool = False) -> Step:
         """Begin one optimiser step at rate `lr`. Where loss or gradient is not finite, it changes nothing."""
         waveforms, labels = (t.to(self.device, non_blocking=True) for t in (batch.waveforms, batch.labels))
         set_lr(self.optimizer, lr)
@@ -174,109 +320,46 @@ class ModelTrainer:
         with autocast(self.device, self.half):
             loss, accuracy = self.net(waveforms, labels)
         self.scaler.scale(loss).backward()
-        stop = average_gradients(self.parameters, self.wants_to_stop())
+        stop = average_gradients(self.parameters, stop)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip or math.inf)
         finite = loss.isfinite() & norm.isfinite()
         for buffer, value in zip(buffers, before, strict=True):  # a NaN would stay in running statistics
             buffer.copy_(torch.where(finite, buffer, value))
-        self.update(loss, finite)
+        apply_gradients(self.optimizer, self.scaler, finite)
         return Step.begun(batch, lr, [loss, accuracy, norm, stop])
 
-    def update(self, loss: torch.Tensor, finite: torch.Tensor) -> None:
-        """The optimiser's step, unless loss or gradient are not finite; `finite`, a bool on the device, says which."""
-        if self.scaler.is_enabled():  # float16: it leaves out by itself what overflows, and lowers its scale
-            if loss.isfinite():
-                self.scaler.step(self.optimizer)
-            self.scaler.update()
-        elif self.optimizer.defaults.get("fused"):  # the device decides, and nobody waits for it
-            self.optimizer.found_inf = (~finite).float()  # what GradScaler, too, tells a fused optimiser
-            self.optimizer.step()
-        elif finite:
-            self.optimizer.step()
+    def flush(self, progress: Progress) -> None:
+        """Wait for all steps begun, and add their results to `progress`. Raises NotFinite."""
+        self.steps.collect(progress, 0, world())
 
-    def flush(self, progress: Progress, lag: int = 0) -> None:
-        """Wait for all steps begun but the last `lag`, and take their results down. Raises NotFinite."""
-        while len(self.in_flight) > lag:
-            step = self.in_flight.popleft()
-            loss, accuracy, norm, stop = step.results()
-            if stop > 0:
-                self.stop_from = min(self.stop_from, self.begun - len(self.in_flight) + self.lag)
-            if self.scaler.is_enabled():
-                norm = 0.0  # an overflow is routine in float16
-            if math.isfinite(loss) and math.isfinite(norm):
-                progress.add(loss, accuracy, step.lr, world() * len(step.batch.labels))
-                continue
-            what = f"the gradient's norm is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
-            if progress.left_out >= self.config.skip_not_finite:
-                raise NotFinite(what, step.batch)
-            log.warning("epoch %d, batch %d: %s; left out", progress.epoch + 1, progress.batch + 1, what)
-            progress.leave_out()
+    def end_epoch(self, progress: Progress) -> None:
+        """All steps of the epoch are done, and their time is counted."""
+        self.flush(progress)
+        self.clock(progress)
 
-    @property
-    def stop(self) -> bool:
-        """Whether to leave the training loop, after the same step on all processes, whenever each has settled it."""
-        return self.begun >= self.stop_from
-
-    @convolutions(training=False)
-    @torch.inference_mode()
-    def embed(self, loader: EvalLoader) -> np.ndarray:
-        """(N, D) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
-        self.net.eval()
-        broadcast_buffers(self.net)
-        embeddings = torch.zeros(len(loader.lengths), self.config.nOut, device=self.device)
-        silent = True if rank() else None
-        with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
-            for rows, crops, lengths in loader:
-                waveforms = crops.flatten(0, 1).to(self.device, non_blocking=True)
-                padded = {} if lengths is None else {"lengths": lengths.to(self.device)}
-                # Not compiled: whole utterances have a new length in every batch.
-                x = self.net.encoder.forward(waveforms, **padded).float().unflatten(0, crops.shape[:2])
-                embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
-                bar.update(len(rows))
-        return all_reduce_rows(embeddings).cpu().numpy()
-
-    @property
-    def takes_lengths(self) -> bool:
-        """Whether the encoder takes utterances of several lengths in one padded batch."""
-        return "lengths" in plugins.parameters(self.net.encoder.forward)
-
-    def saveParameters(self, path, progress: Progress, about: dict) -> None:
-        """A checkpoint with all that training needs to go on exactly; `about` says what it was trained on."""
-        state = {
+    def state(self, progress: Progress, train_info: dict) -> dict:
+        """What a checkpoint holds: all that training needs to resume exactly; `train_info`: what it is trained on."""
+        self.flush(progress)
+        return {
             "encoder": self.net.encoder.state_dict(),
             "loss": self.net.loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "progress": asdict(progress),
             "config": self.config.flat(),
-        }
-        checkpoints.write(path, state | about)
+        } | train_info
 
-    def loadParameters(self, path) -> None:
-        """The encoder's weights from a checkpoint, ours or the ancestor's. Raises ConfigError where they do not fit."""
-        weights = checkpoints.encoder_weights(checkpoints.read(path))
-        convert = getattr(self.net.encoder, "convert_state_dict", lambda state: state)
-        checkpoints.load_weights(self.net.encoder, convert(weights), path)
-
-    def restore(self, state: dict, path) -> Progress:
-        """Go on from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
+    def restore(self, state: dict, path: str | Path) -> Progress:
+        """Resume from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
         try:
             checkpoints.load_weights(self.net.encoder, state["encoder"], path)
             checkpoints.load_weights(self.net.loss, state["loss"], path)
-            for group in state["optimizer"]["param_groups"]:  # how this device updates, not the one that saved
-                group["fused"] = self.optimizer.defaults.get("fused")
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.scaler.load_state_dict(state["scaler"])
+            restore_optimizer(self.optimizer, state["optimizer"])
+            if state["scaler"]:  # empty where the run was saved by a device without float16
+                self.scaler.load_state_dict(state["scaler"])
             return Progress(**state["progress"]).checked(len(self.loader))
         except UserError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise ConfigError(f"{path}: no run can go on from it ({shown(error)}); see --restart") from error
-
-
-def parameter_groups(net: SpeakerNet) -> list[dict]:
-    """What the optimiser gets: the encoder's own groups where it has a say in them, and the loss's parameters."""
-    encoder = getattr(net.encoder, "parameter_groups", lambda: [{"params": list(net.encoder.parameters())}])()
-    loss = list(net.loss.parameters())
-    return encoder + ([{"params": loss}] if loss else [])
+            raise ConfigError(f"{path}: cannot resume from it ({shown(error)}); see --restart") from error

@@ -1,4 +1,4 @@
-"""Score a list with a network: embed it, score all pairs, tell and write what came out."""
+"""A list embedded, its pairs scored, the results printed and written."""
 
 import logging
 import sys
@@ -7,113 +7,106 @@ from pathlib import Path
 import numpy as np
 
 import scoring
-from DatasetLoader import Dataset, EvalLoader, open_list
-from engine import checkpoints
+from corpus.lists import UtteranceList
+from DatasetLoader import Dataset, open_list, open_trial_list
+from engine import checkpoints, diagnostics
 from engine.atomic_files import atomic_write
-from engine.devices import find_device
 from engine.distributed import broadcast_object, rank
 from engine.experiment import Experiment
+from settings.errors import ScoringError
 from settings.options import Config
-from SpeakerNet import ModelTrainer, SpeakerNet
+from SpeakerNet import TracingModel, model_of
 
 log = logging.getLogger(__name__)
 
 
-def embed(trainer: ModelTrainer, data: Dataset) -> np.ndarray:
+def embed(model: TracingModel, data: Dataset) -> np.ndarray:
     """(N, D) float32 embeddings of a list, as --eval_frames and --num_eval have it."""
-    config = trainer.config
-    frames, count, threads = config.eval_frames, config.num_eval, config.nDataLoaderThread
-    return trainer.embed(EvalLoader(data.audio, data.lengths, frames, count, threads, trainer.takes_lengths))
+    return model.embed_list(data.audio, data.lengths, names=data.table.paths)
 
 
-def quick_look(trainer: ModelTrainer, data: Dataset, embeddings: np.ndarray) -> dict:
-    """What training asks of the dev list: pooled and macro EER, thresholds, costs. The same on all processes."""
+def quick_look(model: TracingModel, data: Dataset) -> dict:
+    """What training asks of the dev list, the same on all processes, rates as fractions.
+
+    Keys: `eer`, `macro_eer`, `threshold` at the pooled EER, and `mean_cosine` of the embeddings.
+    """
+    embeddings = embed(model, data)
     if rank():
         return broadcast_object(None)
-    options = {"costs": costs(trainer.config), "device": where(trainer), "progress": sys.stderr.isatty()}
-    table = data.table
-    return broadcast_object(scoring.evaluate(embeddings, table.systems, names=table.paths, quick=True, **options))
+    found = scoring.evaluate(embeddings, data.table.systems, names=data.table.paths, quick=True, **how(model))
+    kept = {name: found[name] for name in ("eer", "macro_eer", "threshold")}
+    return broadcast_object(kept | {"mean_cosine": diagnostics.mean_cosine(embeddings)})
 
 
-def where(trainer: ModelTrainer) -> str:
-    """The device that scores: the GPU where there is one with float64, else the CPU."""
-    return str(trainer.device) if trainer.device.type == "cuda" else "cpu"
+def how(model: TracingModel) -> dict:
+    """How a list's pairs are scored: operating points, the device (a GPU where there is one), a bar for who watches."""
+    costs = [(p_target, 1.0, 1.0) for p_target in model.config.dcf_p_target]
+    device = str(model.device) if model.device.type == "cuda" else "cpu"  # mps has no float64
+    return {"costs": costs, "device": device, "progress": sys.stderr.isatty()}
 
 
-def costs(config: Config) -> list[tuple[float, float, float]]:
-    """The operating points of the detection cost."""
-    return [(p_target, config.dcf_c_miss, config.dcf_c_fa) for p_target in config.dcf_p_target]
-
-
-def score_and_tell(
-    trainer: ModelTrainer, data: Dataset, name: str, experiment: Experiment, about: dict, threshold: float | None = None
-) -> dict:
-    """Score a list in full, show the table, write result/eval_<name>.json and its pictures; returns the results.
+def score(
+    model: TracingModel,
+    data: Dataset,
+    name: str,
+    experiment: Experiment,
+    checkpoint: str,
+    threshold: float | None = None,
+) -> dict | None:
+    """Score a list in full, print the table, write result/eval_<name>.json and its pictures; returns the results.
 
     Parameters
     ----------
-    about : dict
-        What goes into the file beside the results: `checkpoint`, and `classes` and `languages` of the train list, by
-        which conditions are told where the list has no such column.
+    checkpoint : str
+        Of which the results are; recorded in the file.
     threshold : float
-        One tuned on another list, at which this one's rates are told too.
+        One tuned on the dev list, at which this one's rates are reported too.
     """
-    config, embeddings = trainer.config, embed(trainer, data)
-    cohort = embed(trainer, open_list(config, config.cohort, eval_root(config))) if config.cohort else None
+    embeddings = embed(model, data)
     if rank():
         return broadcast_object(None)
-    if config.save_embeddings:
-        save_embeddings(config.save_embeddings, embeddings, data)
+    if model.config.save_embeddings:
+        save_embeddings(model.config.save_embeddings, embeddings, data)
+    try:
+        found = results(model, data, embeddings, threshold)
+    except ScoringError as error:
+        if not model.config.save_embeddings:
+            raise
+        log.warning("%s: no error rates: %s", data.table.source, error)
+        return broadcast_object(None)
+    found = {"list": data.table.source, "checkpoint": checkpoint, "audio": how_read(model.config)} | found
+    scoring.write_results(found | {"skipped": data.skipped}, experiment.results, name)
+    log.info("\n%s", scoring.table(found, data.table.source))
+    return broadcast_object(found)
+
+
+def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshold: float | None) -> dict:
+    """Everything about a list's pairs, or about its trials where it is a list of those."""
+    if data.trials:
+        scores = scoring.score_pairs(embeddings, data.trials.first, data.trials.second, names=data.table.paths)
+        return scoring.evaluate_trials(scores, data.trials.labels, costs=how(model)["costs"], threshold=threshold)
     table = data.table
-    if config.dedup:
+    if model.config.dedup:
         kept = scoring.first_of_each(table.paths)
         table, embeddings = table.take(kept.tolist()), embeddings[kept]
-    norm = {"cohort": cohort, "top": config.cohort_top}
-    results = {
-        "list": table.source,
-        "checkpoint": about["checkpoint"],
-        "audio": how_read(config),
-        "skipped": data.skipped,
-    }
-    results |= scoring.evaluate(
+    return scoring.evaluate(
         embeddings,
         table.systems,
         languages=[language or "unknown" for language in table.languages] if any(table.languages) else None,
-        conditions=conditions(table, about),
+        conditions=conditions(table, model),
         names=table.paths,
-        costs=costs(config),
         threshold=threshold,
-        device=where(trainer),
-        progress=sys.stderr.isatty(),
-        **norm,
+        **how(model),
     )
-    scoring.write_results(results, experiment.results, name)
-    log.info("\n%s", scoring.table(results, table.source))
-    if config.trial_list:
-        score_trials(config, embeddings, table, experiment, norm)
-    return broadcast_object(results)
 
 
-def conditions(table, about: dict) -> list[str] | None:
+def conditions(table: UtteranceList, model: TracingModel) -> list[str] | None:
     """The list's own column, or else what the train list's systems and languages say; None where neither is known."""
     if all(table.conditions):
         return table.conditions
-    if all(table.languages) and about["languages"]:
-        return scoring.conditions_of(table.systems, table.languages, about["classes"], about["languages"])
+    if all(table.languages) and model.languages:
+        return scoring.conditions_of(table.systems, table.languages, model.classes, model.languages)
     return None
-
-
-def score_trials(config: Config, embeddings: np.ndarray, table, experiment: Experiment, norm: dict) -> None:
-    """--trial_list: the scores of given pairs, and their error rates where the trials have labels."""
-    trials = scoring.read_trials(config.trial_list, table.paths)
-    scores = scoring.score_pairs(embeddings, trials.first, trials.second, names=table.paths, **norm)
-    if trials.labels is not None:
-        results = scoring.evaluate_trials(scores, trials.labels, costs=costs(config))
-        scoring.write_results({"list": config.trial_list} | results, experiment.results, Path(config.trial_list).stem)
-        log.info("\n%s", scoring.table(results, config.trial_list))
-    if config.scores_out:
-        scoring.write_scores(config.scores_out, scores, trials, table.paths)
-        log.info("%s scores in %s", f"{len(scores):,}", config.scores_out)
 
 
 def how_read(config: Config) -> dict:
@@ -123,7 +116,7 @@ def how_read(config: Config) -> dict:
 
 
 def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> None:
-    """The arrays that analyses and `python scoring.py` read: no Python object among them."""
+    """The arrays that analyses and `python score.py` read: no Python object among them."""
     table = data.table
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -136,26 +129,26 @@ def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> 
         )
 
 
-def eval_root(config: Config) -> str:
-    """The folder that test lists start from."""
-    return config.test_path or config.train_path
+def score_trained(
+    model: TracingModel, dev: Dataset | None, tests: list[Dataset], experiment: Experiment, checkpoint: str
+) -> None:
+    """Score dev and test lists in full when training has ended; the dev list's threshold is applied to the others."""
+    lists = [data for data in (dev, *tests) if data]
+    threshold = None
+    for name, data in zip(result_names([data.table.source for data in lists]), lists, strict=True):
+        found = score(model, data, name, experiment, checkpoint, threshold)
+        if data is dev and found:
+            threshold = found["threshold"]
 
 
 def score_lists(config: Config) -> None:
     """--eval: score the test lists with --initial_model, which says which systems and languages training has seen."""
-    state = checkpoints.read(config.initial_model)
-    about = {
-        "checkpoint": config.initial_model,
-        "classes": state.get("classes", []),
-        "languages": state.get("languages", []),
-    }
-    net = SpeakerNet(config, max(2, len(about["classes"])), weights_follow=True)
-    trainer = ModelTrainer(net, config, find_device(config.device))
-    trainer.loadParameters(config.initial_model)
+    model = model_of(checkpoints.read(config.initial_model), config)
     experiment = Experiment(config.save_path)
     for name, path in zip(result_names(config.test_list), config.test_list, strict=True):
-        data = open_list(config, path, eval_root(config))
-        score_and_tell(trainer, data, name, experiment, about)
+        root = config.test_path or config.train_path
+        data = open_trial_list(config, path, root) or open_list(config, path, root)
+        score(model, data, name, experiment, config.initial_model)
 
 
 def result_names(lists: list[str]) -> list[str]:

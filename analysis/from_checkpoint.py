@@ -2,11 +2,8 @@
 
 from analysis.embeddings import Embeddings
 from DatasetLoader import open_list
-from engine import checkpoints
-from engine.devices import find_device
 from evaluation import embed as embed_list
-from settings import resolve
-from SpeakerNet import ModelTrainer, SpeakerNet
+from SpeakerNet import load_model
 
 
 def embed(checkpoint: str, path: str, root: str, device: str = "auto") -> Embeddings:
@@ -17,12 +14,7 @@ def embed(checkpoint: str, path: str, root: str, device: str = "auto") -> Embedd
     ConfigError
         The checkpoint cannot be used, or the list or any of its files.
     """
-    words = ["--eval", "--initial_model", checkpoint, "--test_list", path, "--test_path", root, "--device", device]
-    settings = resolve.resolve(words, recorded=checkpoints.recorded_config)
-    classes = checkpoints.read(checkpoint).get("classes", [])
-    net = SpeakerNet(settings, max(2, len(classes)))
-    trainer = ModelTrainer(net, settings, find_device(settings.device))
-    trainer.loadParameters(checkpoint)
-    data = open_list(settings, path, root)
+    model = load_model(checkpoint, device)
+    data = open_list(model.config, path, root)
     table = data.table
-    return Embeddings(embed_list(trainer, data), table.systems, table.paths, table.languages, table.conditions)
+    return Embeddings(embed_list(model, data), table.systems, table.paths, table.languages, table.conditions)

@@ -12,12 +12,12 @@ import torch
 
 from benchmarks.machine import machine
 from benchmarks.training import ROOT
-from corpus.audio import AudioFiles
+from corpus.audio import AudioFiles, AudioMemory
 from corpus.lists import read_list
 from DatasetLoader import EvalLoader
 from engine.devices import find_device
 from settings.resolve import from_values
-from SpeakerNet import ModelTrainer, SpeakerNet
+from SpeakerNet import SpeakerNet, embed_batches
 
 
 class Uneven(AudioFiles):
@@ -42,11 +42,11 @@ def main() -> None:
     options = parser.parse_args()
     device = find_device(options.device)
     files = read_list(ROOT / "data_lists/demo/test.csv").files(ROOT / "data/demo")
-    audio = Uneven([files[row % len(files)] for row in range(options.count)], keep_bytes=1 << 34)
+    audio = Uneven([files[row % len(files)] for row in range(options.count)], AudioMemory(1 << 34))
     lengths, _ = audio.lengths(2)
     config = from_values({"train_list": "-", "nOut": 50, "device": device.type})
     torch.manual_seed(0)
-    made = ModelTrainer(SpeakerNet(config, 24), config, device)
+    encoder = SpeakerNet(config, 24).encoder.to(device=device, memory_format=torch.channels_last)
     print(machine(device))
     print(f"{len(lengths)} utterances of {len(np.unique(lengths))} lengths, {lengths.sum() / 16_000 / 60:.1f} minutes")
     found = {}
@@ -54,9 +54,10 @@ def main() -> None:
         loader = EvalLoader(audio, lengths, 0, 1, 2, padded)
         if not padded:
             loader.most_samples = 1
-        made.embed(loader) if device.type == "cuda" else None  # warms up
+        if device.type == "cuda":
+            embed_batches(encoder, loader, config.nOut, device)  # warms up
         began = time.perf_counter()
-        found[name] = made.embed(loader)
+        found[name] = embed_batches(encoder, loader, config.nOut, device)
         seconds = time.perf_counter() - began
         print(f"{name:<16}{seconds:8.1f} s {len(lengths) / seconds:9.1f} utterances/s")
     print(f"largest difference {np.abs(np.subtract(*found.values())).max():.1e}")

@@ -15,9 +15,10 @@ import torch
 
 from benchmarks.machine import machine
 from corpus.cache import SAMPLE, CachedAudio, Entry, index_bytes, read_cache, recipe
+from corpus.crops import crop_samples, crop_starts
 from corpus.filters import AudioFilters
 from corpus.lists import read_list
-from DatasetLoader import BalancedSampler, RandomSampler, crop_samples, crop_starts
+from corpus.samplers import BalancedSampler, RandomSampler
 from scoring.embeddings import utterances
 from scoring.exact import solve
 from scoring.operating_points import EqualError
@@ -66,9 +67,11 @@ def data(count: int, systems: int) -> None:
         shuffling, plan = timed(lambda: RandomSampler(labels, 128).plan(1, 0))
         balancing, _ = timed(lambda: BalancedSampler(labels, 24, 4, classes).plan(1, 0))
         length = crop_samples(200)
-        drawing, starts = timed(lambda: crop_starts(lengths, length, 1, 0))
+        drawing, starts = timed(lambda: crop_starts(lengths, plan, length, 1, 0))
         for _ in range(2):  # the first reads from the disk
-            gathering, _ = timed(lambda: [audio.gather(rows, starts[rows], length) for rows in plan[:80]])
+            gathering, _ = timed(
+                lambda: [audio.gather(*pair, length) for pair in zip(plan[:80], starts[:80], strict=True)]
+            )
     print(
         f"{count:>10,}{len(classes):>9,}{reading:>10.2f}{opening:>10.2f}{1000 * shuffling:>10.1f}"
         f"{1000 * balancing:>10.1f}{1000 * drawing:>10.1f}{1e6 * gathering / 80 / 128:>10.1f}",

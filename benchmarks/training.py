@@ -2,7 +2,7 @@
 
 The baseline has the same layers as that trainer runs them: float32, eager, contiguous tensors, torch's plain Adam. Each
 change on the way from there to ours is measured too. All are measured in turn in the same process, so that a busy
-machine slows all; times are the best of the repeats. Then whole epochs of both ends, as `train_network` runs them.
+machine slows all; times are the best of the repeats. Then whole epochs of both ends, as the trainer runs them.
 """
 
 import argparse
@@ -15,15 +15,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import machine
-from corpus.audio import AudioFiles
+from corpus.audio import AudioFiles, AudioMemory
+from corpus.crops import crop_samples
 from corpus.lists import read_list
-from DatasetLoader import Batch, RandomSampler, TrainLoader, crop_samples
+from corpus.samplers import RandomSampler
+from DatasetLoader import Batch, TrainLoader
 from engine.devices import find_device, half_precision
 from engine.progress import Progress
 from models import ThinResNet34
 from models.ThinResNet34 import mean_over_places
 from settings.resolve import from_values
-from SpeakerNet import ModelTrainer, SpeakerNet
+from SpeakerNet import ModelTrainer, SpeakerNet, TracingModel
 
 ROOT = Path(__file__).parent.parent
 SYSTEMS = 24
@@ -56,7 +58,8 @@ def trainer(device: torch.device, name: str, loader=(None,)) -> ModelTrainer:
     """The trainer, with what was changed since voxceleb_trainer's step or without."""
     channels_last, half, _, fused = CHANGES[name]
     values = {"train_list": "-", "nOut": 50, "mixedprec": half, "warmup_epochs": 0, "device": device.type}
-    made = ModelTrainer(SpeakerNet(config := from_values(values), SYSTEMS), config, device, loader)
+    net = SpeakerNet(config := from_values(values), SYSTEMS)
+    made = ModelTrainer(TracingModel(net, config, device, [], []), loader)
     if not channels_last:
         made.net.to(memory_format=torch.contiguous_format)
     if not fused:
@@ -66,26 +69,28 @@ def trainer(device: torch.device, name: str, loader=(None,)) -> ModelTrainer:
 
 
 def step(made: ModelTrainer, batch, parts: Parts) -> None:
-    """What `ModelTrainer.step` does, with a lap after each part."""
-    net = made.net
-    waveforms, labels = batch.waveforms.to(made.device), batch.labels.to(made.device)
-    features = net.encoder.features
-    mel = features(waveforms)
-    parts.lap("features")
-    net.encoder.features = lambda x: mel  # noqa: ARG005 made above
-    made.optimizer.zero_grad()
-    with torch.autocast(made.device.type, dtype=made.half, enabled=made.half is not None):
-        loss, _ = net(waveforms, labels)
-    parts.lap("forward")
-    del net.encoder.features
-    loss.backward()
-    parts.lap("backward")
-    norm = torch.nn.utils.clip_grad_norm_(made.parameters, math.inf)
-    made.update(loss, norm.isfinite())
+    """`ModelTrainer.step`, with a lap wherever torch's hooks say that one of its parts has ended."""
+    encoder = made.net.encoder
+    features = encoder.features
+
+    def timed_features(waveforms: torch.Tensor) -> torch.Tensor:
+        mel = features(waveforms)
+        parts.lap("features")
+        return mel
+
+    encoder.features = timed_features
+    hooks = [
+        made.net.register_forward_hook(lambda *_: parts.lap("forward")),
+        made.optimizer.register_step_pre_hook(lambda *_: parts.lap("backward")),
+    ]
+    made.step(batch, made.config.lr)
     parts.lap("optimiser")
+    for hook in hooks:
+        hook.remove()
+    del encoder.features
 
 
-def settle_means(name: str) -> None:
+def take_means(name: str) -> None:
     """How squeeze-excitation takes its means from now on."""
     plain = lambda x: x.mean(dim=(2, 3))  # noqa: E731
     ThinResNet34.mean_over_places = mean_over_places if CHANGES[name][2] else plain
@@ -96,7 +101,7 @@ def make_loader(batch_size: int, batches: int) -> TrainLoader:
     table = read_list(ROOT / "data_lists/demo/train.csv")
     files = table.files(ROOT / "data/demo")
     rows = np.arange(batch_size * batches) % len(files)
-    audio = AudioFiles([files[row] for row in rows], keep_bytes=1 << 32)
+    audio = AudioFiles([files[row] for row in rows], AudioMemory(1 << 32))
     lengths, _ = audio.lengths(2)
     labels = rows % SYSTEMS
     return TrainLoader(audio, lengths, labels, RandomSampler(labels, batch_size), crop_samples(200), 1, 2)
@@ -108,7 +113,7 @@ def measure(device: torch.device, loader: TrainLoader, repeats: int) -> dict[str
     best: dict[str, dict[str, float]] = {}
     for _ in range(repeats + 1):  # the first round warms up
         for name, made in sides.items():
-            settle_means(name)
+            take_means(name)
             parts = Parts(device)
             batch = next(loader.epoch(0))
             parts.lap("data")
@@ -141,9 +146,12 @@ def epochs(device: torch.device, loader: TrainLoader) -> dict[str, dict]:
     """The metrics of a whole epoch of either end."""
     rows = {}
     for name in (FIRST, LAST):
-        settle_means(name)
+        take_means(name)
         made, progress = trainer(device, name, loader), Progress()
-        made.train_network(progress)
+        made.begin_epoch(0)
+        for batch in loader.epoch(0):
+            made.train_step(batch, progress)
+        made.end_epoch(progress)
         rows[name] = progress.row()
     return rows
 

@@ -4,6 +4,7 @@ import re
 import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,13 @@ def cut(samples: np.ndarray, start: int, length: int) -> np.ndarray:
     return samples[start : start + length] if len(samples) >= length else np.resize(samples, length)
 
 
+@dataclass
+class AudioMemory:
+    """Room for decoded audio, in bytes, that several lists share."""
+
+    room: int = 0
+
+
 class AudioFiles:
     """The audio of a list, read on demand and kept in memory while it fits.
 
@@ -120,15 +128,15 @@ class AudioFiles:
     ----------
     paths : sequence of str
         Files, in the list's order; `read(i)` gives the i-th.
-    keep_bytes : int
-        Decoded audio beyond this much is read again each time.
+    memory : AudioMemory
+        Decoded audio that finds no room there is read again each time. None: nothing is kept.
     prepare : function of (T,) float32 to the same
         Applied to every file's samples (see `corpus/filters.py`).
     """
 
-    def __init__(self, paths: Sequence[str | Path], keep_bytes: int = 0, prepare: Callable | None = None):
+    def __init__(self, paths: Sequence[str | Path], memory: AudioMemory | None = None, prepare: Callable | None = None):
         self.paths = paths
-        self.room = keep_bytes
+        self.memory = memory or AudioMemory()
         self.prepare = prepare
         self.kept: dict[int, np.ndarray] = {}
         self.measured = np.zeros(len(paths), np.int64)  # samples of each file when it was first read, 0 before
@@ -138,7 +146,7 @@ class AudioFiles:
 
     def take(self, rows: Sequence[int]) -> "AudioFiles":
         """The audio of these rows, in this order, with what is known and kept of it."""
-        taken = AudioFiles([self.paths[row] for row in rows], self.room, self.prepare)
+        taken = AudioFiles([self.paths[row] for row in rows], self.memory, self.prepare)
         taken.kept = {new: self.kept[row] for new, row in enumerate(rows) if row in self.kept}
         taken.measured = self.measured[rows]
         return taken
@@ -153,10 +161,15 @@ class AudioFiles:
             if before and before != len(samples):
                 raise DataError(f"{self.paths[index]}: has changed; it had {before} samples and has {len(samples)}")
             self.measured[index] = len(samples)
-            if samples.nbytes <= self.room:
-                self.room -= samples.nbytes
+            if samples.nbytes <= self.memory.room:
+                self.memory.room -= samples.nbytes
                 self.kept[index] = samples
         return samples
+
+    def forget(self) -> None:
+        """Let go of what is kept, so that other lists find room."""
+        self.memory.room += sum(samples.nbytes for samples in self.kept.values())
+        self.kept = {}
 
     def gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
         """(B, length) float32: `length` samples of utterance rows[b] from starts[b] on; see `cut`."""
@@ -180,3 +193,15 @@ class AudioFiles:
                 )
             )
         return lengths, dict(sorted(wrong.items()))
+
+
+class Waveforms(AudioFiles):
+    """Waveforms in memory as a list's audio."""
+
+    def __init__(self, waveforms: Sequence[np.ndarray]):
+        super().__init__([f"waveform {i}" for i in range(len(waveforms))])
+        self.waveforms = waveforms
+
+    def read(self, index: int) -> np.ndarray:
+        """(T,) float32."""
+        return np.ascontiguousarray(self.waveforms[index], np.float32)

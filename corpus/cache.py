@@ -169,6 +169,9 @@ class CachedAudio:
         """Samples of each utterance (N,) int64, and what is wrong with which row. Known, hence at once."""
         return self.length.copy(), dict(self.wrong)
 
+    def forget(self) -> None:
+        """Nothing: the mapped file takes no memory that the system could not take back."""
+
     def gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
         """(B, length) float32: `length` samples of utterance rows[b] from starts[b] on; shorter ones are repeated.
 

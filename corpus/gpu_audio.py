@@ -36,11 +36,19 @@ class GpuAudio:
             self.samples[begin : begin + len(raw)] = torch.from_numpy(raw)
             begin += len(raw)
 
-    def gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> torch.Tensor:
-        """(B, length) float32 on the device: crops of utterances `rows` (B,), `starts` (B,). Shorter ones repeat."""
-        device = self.samples.device
-        rows, starts = torch.from_numpy(rows).to(device), torch.from_numpy(starts).to(device)
-        within = starts[:, None] + torch.arange(length, device=device)
+    def upload(self, indices: np.ndarray) -> torch.Tensor:
+        """Whole numbers to the device. From page-locked memory, so that the stream that computes does not wait."""
+        tensor = torch.from_numpy(indices)
+        if self.samples.is_cuda:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.samples.device, non_blocking=True)
+
+    def gather(self, rows: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
+        """(B, length) float32 on the device: crops of utterances `rows` (B,), `starts` (B,), both int64 there.
+
+        Shorter utterances repeat.
+        """
+        within = starts[:, None] + torch.arange(length, device=self.samples.device)
         within = within % self.lengths[rows, None]  # only an utterance shorter than a crop is passed its end
         return self.samples[self.offsets[rows, None] + within].float() * self.scale[rows, None]
 

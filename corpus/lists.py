@@ -156,6 +156,20 @@ def two_column_rows(text: str, source: str):  # noqa: ARG001 called like csv_row
             yield line, (cells[1], cells[0], "", "")
 
 
+def trial_paths(path: str | Path) -> list[str]:
+    """The paths of a trial list, lines of 'label path path' with label 1 or 0, each once; none of any other file."""
+    paths: dict[str, None] = {}
+    try:
+        with Path(path).open(encoding="utf-8-sig") as file:
+            for words in map(str.split, file):
+                if words and (len(words) != 3 or words[0] not in ("0", "1")):
+                    return []
+                paths |= dict.fromkeys(word.removeprefix("./") for word in words[1:])
+    except (OSError, UnicodeDecodeError):  # whoever reads it as a list has more to say
+        return []
+    return list(paths)
+
+
 def unfit(row: tuple[str, ...], allow_outside: bool) -> str:
     """What is wrong with a row's path, system, language or condition; '' where nothing is."""
     for column, cell in zip(("path", "model_name", "language", "condition"), row, strict=True):

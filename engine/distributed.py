@@ -107,6 +107,15 @@ def broadcast_object(value: object) -> object:
     return box[0]
 
 
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set in any process, the same on all."""
+    if world() == 1:
+        return flag
+    flags = [False] * world()
+    dist.all_gather_object(flags, flag)
+    return any(flags)
+
+
 def barrier() -> None:
     """Go on when every process is here."""
     if world() > 1:

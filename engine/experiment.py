@@ -9,6 +9,7 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 import torchaudio
 
-from engine.atomic_files import write_text
+from engine import checkpoints
+from engine.atomic_files import link_or_copy, write_text
+from engine.distributed import barrier, broadcast_object, rank
 from settings.errors import ConfigError
 from settings.options import Config
 from settings.plugins import ROOT
@@ -27,11 +30,16 @@ log = logging.getLogger(__name__)
 
 
 class Experiment:
-    """The folder `save_path` and where things lie in it. Raises ConfigError where it cannot be written."""
+    """The folder `save_path` and where things lie in it. Raises ConfigError where it cannot be written.
+
+    Of several processes that train together, process 0 alone writes; in the others the methods do nothing.
+    """
 
     def __init__(self, save_path: str | Path):
         self.path = Path(save_path)
         self.models, self.results = self.path / "model", self.path / "result"
+        self.writes = rank() == 0
+        self.saved = time.monotonic()  # when last.model was, or this process began
         try:
             self.models.mkdir(parents=True, exist_ok=True)
             self.results.mkdir(exist_ok=True)
@@ -67,8 +75,15 @@ class Experiment:
 
     def clear(self) -> None:
         """Remove what an earlier run would be resumed from."""
-        for path in self.models.glob("*.model"):
-            path.unlink()
+        if self.writes:
+            for path in self.models.glob("*.model"):
+                path.unlink()
+        barrier()
+
+    def best_or_last(self) -> Path:
+        """The checkpoint of lowest dev EER, the last where there is no dev list: the same on all processes."""
+        barrier()
+        return broadcast_object(self.best if self.best.exists() else self.last)
 
     def sweep(self) -> None:
         """Remove the checkpoints that a killed run had half written."""
@@ -78,6 +93,9 @@ class Experiment:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the folder's only writer. Raises ConfigError that names the other; one that died holds nothing."""
+        if not self.writes:
+            yield
+            return
         with (self.path / ".lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,28 +108,59 @@ class Experiment:
             self.sweep()
             yield
 
+    def save_last(self, state: dict) -> None:
+        """last.model; the one before it stays as previous.model."""
+        self.saved = time.monotonic()
+        if not self.writes:
+            return
+        if self.last.exists():
+            link_or_copy(self.last, self.previous)
+        checkpoints.write(self.last, state)
+
+    def save_evaluated(self, state: dict, epoch: int, best: bool, keep: int) -> None:
+        """The numbered checkpoint of an epoch (1-based), best.model where it is that, and last.model."""
+        self.saved = time.monotonic()
+        if not self.writes:
+            return
+        path = self.numbered(epoch)
+        checkpoints.write(path, state)
+        if best:
+            link_or_copy(path, self.best)
+        if self.last.exists():
+            link_or_copy(self.last, self.previous)
+        link_or_copy(path, self.last)
+        self.prune(keep)
+
+    def minutes_unsaved(self) -> float:
+        """How much training a kill would cost now."""
+        return (time.monotonic() - self.saved) / 60
+
     def describe(self, config: Config, device: torch.device) -> None:
         """Write config.yaml and environment.json."""
+        if not self.writes:
+            return
         write_text(self.path / "config.yaml", dump(config))
         lists = [path for path in (config.train_list, config.dev_list, *config.test_list) if path]
         write_text(self.path / "environment.json", json.dumps(environment(device, lists), indent=2) + "\n")
 
     def write_metrics(self, rows: list[dict]) -> None:
         """result/metrics.jsonl, a row an epoch."""
+        if not self.writes:
+            return
         write_text(self.results / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 class LogFile(logging.FileHandler):
-    """A log that a full disk costs lines, which is said once, and not the run: the console has them too."""
+    """A log that a full disk costs lines, with one warning, and not the run: the console has them too."""
 
-    told = False
+    warned = False
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self.told:
-            self.told = True
+        elif not self.warned:
+            self.warned = True
             sys.stderr.write(f"warning: {self.baseFilename} cannot be written: {error.strerror}\n")
 
     def close(self) -> None:
@@ -121,7 +170,10 @@ class LogFile(logging.FileHandler):
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Append what is logged meanwhile to a plain text file."""
+    """Append what is logged meanwhile to a plain text file; process 0 alone has one."""
+    if rank():
+        yield
+        return
     handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.getLogger().addHandler(handler)

@@ -1,16 +1,22 @@
-"""Optimisers and learning-rate schedules by name."""
+"""Optimisers and learning-rate schedules by name, and how an optimiser takes its step."""
 
+import logging
 import math
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from settings.options import Config
+
+log = logging.getLogger(__name__)
+
+WORTH_COMPILING = 3000  # batches: 84 s for 30 ms of each, measured on two CPU cores
 
 OPTIMIZERS = {
     "adam": lambda groups, **options: torch.optim.Adam(groups, fused=fusable(groups), **options),
     "adamw": lambda groups, **options: torch.optim.AdamW(groups, fused=fusable(groups), **options),
-    "sgd": lambda groups, **options: torch.optim.SGD(groups, momentum=0.9, **options),
+    "sgd": lambda groups, **options: torch.optim.SGD(groups, momentum=0.9, fused=on_cuda(groups), **options),
 }
 
 
@@ -20,8 +26,48 @@ def build_optimizer(config: Config, groups: list[dict]) -> torch.optim.Optimizer
 
 
 def fusable(groups: list[dict]) -> bool:
-    """Whether one kernel may update all parameters: the same arithmetic, and the device can be told to leave it out."""
+    """Whether one kernel may update all parameters: the same arithmetic, and a device can skip it by itself."""
     return groups[0]["params"][0].device.type in ("cpu", "cuda")
+
+
+def parameter_groups(encoder: nn.Module, loss: nn.Module) -> list[dict]:
+    """What the optimiser gets: the encoder's own groups where it has a say in them, and the loss's parameters."""
+    groups = getattr(encoder, "parameter_groups", lambda: [{"params": list(encoder.parameters())}])()
+    learned = list(loss.parameters())
+    return groups + ([{"params": learned}] if learned else [])
+
+
+def apply_gradients(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, finite: torch.Tensor) -> None:
+    """The optimiser's step, unless loss or gradient are not finite; `finite`, a bool on the device, says which.
+
+    The gradients are unscaled already. Fused optimisers decide on the device, and the host waits for nothing.
+    """
+    if optimizer.defaults.get("fused"):
+        optimizer.found_inf = (~finite).float()  # what GradScaler, too, gives to a fused optimiser
+        optimizer.step()
+    elif finite:
+        optimizer.step()
+    if scaler.is_enabled():
+        scaler.update()  # float16: lowers its scale where gradients overflowed
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Take the moments of a checkpoint. How a step is computed is for this device to say."""
+    for group in state["param_groups"]:
+        group["fused"] = optimizer.defaults.get("fused")
+    optimizer.load_state_dict(state)
+
+
+def worth_compiling(batches: int) -> bool:
+    """Whether a run of so many batches, wherever it is resumed, is long enough to earn compiling back."""
+    if batches < WORTH_COMPILING:
+        log.warning("--compile is ignored: %d batches do not earn it back (%d may)", batches, WORTH_COMPILING)
+    return batches >= WORTH_COMPILING
+
+
+def on_cuda(groups: list[dict]) -> bool:
+    """Whether the parameters are on a GPU, where an optimiser that is not fused would make the host wait."""
+    return groups[0]["params"][0].device.type == "cuda"
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

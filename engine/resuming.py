@@ -1,4 +1,4 @@
-"""Going on with a run that stopped: from which checkpoint, and whether it is still the same run."""
+"""Resuming a run that stopped: from which checkpoint, and whether it is still the same run."""
 
 import logging
 from pathlib import Path
@@ -12,8 +12,8 @@ from settings.text import bulleted
 log = logging.getLogger(__name__)
 
 
-def newest_sound(experiment: Experiment) -> tuple[Path, dict] | None:
-    """The newest checkpoint that can be read, and what it holds; None in a fresh folder. Damaged ones are told.
+def newest_sound(experiment: Experiment) -> tuple[Path | None, dict | None]:
+    """The newest checkpoint that can be read, and what it holds; None in a fresh folder. Damaged ones are named.
 
     Raises ConfigError where there are checkpoints and all are damaged: nothing is overwritten by surprise.
     """
@@ -30,7 +30,7 @@ def newest_sound(experiment: Experiment) -> tuple[Path, dict] | None:
         raise ConfigError(
             bulleted(f"no checkpoint in {experiment.models} can be read (--restart begins anew)", damaged)
         )
-    return None
+    return None, None
 
 
 def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:

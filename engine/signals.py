@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from engine.distributed import any_process
+
 
 class Stopped(Exception):
     """The process was asked to stop. `status` is the exit status a shell expects: 128 + the signal's number.
@@ -36,11 +38,20 @@ class StopSignals:
         if impatient or not self.waits:
             raise Stopped(signum, torn=self.waits)
 
+    def stop_if(self, agreed: bool) -> None:
+        """Raises `Stopped` where this process, or another that trains with it, was asked to stop."""
+        if agreed:
+            raise Stopped(self.pending or signal.SIGTERM)
+
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """A stretch in which signals are only noted, in `pending`."""
+        """A stretch in which signals are only noted, in `pending`; its end raises `Stopped` where there was one.
+
+        Where several processes train together, all are there at its end, and stop if any was asked to.
+        """
         self.waits = True
         try:
             yield
         finally:
             self.waits = False
+        self.stop_if(any_process(self.pending is not None))

@@ -11,6 +11,8 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import scalar
 
+from engine.distributed import rank
+
 log = logging.getLogger(__name__)
 
 
@@ -28,6 +30,8 @@ class TensorboardLog:
 
     def __init__(self, folder: Path, next_epoch: int):
         self.file = None
+        if rank():
+            return
         begin = [Event(step=next_epoch, file_version="brain.Event:2")]
         begin += [Event(step=next_epoch, session_log=SessionLog(status=SessionLog.START))]
         try:

@@ -80,6 +80,23 @@ def parameters(entry: Callable) -> list[str]:
     return list(inspect.signature(entry).parameters)
 
 
+def build(entry: Callable, given: dict, options: dict, everything: dict) -> object:
+    """Call a plug-in with what its signature asks for; one that takes **kwargs gets all there is.
+
+    Raises ConfigError with the plug-in's own words where it cannot be built.
+    """
+    if takes_any_keyword(entry):
+        arguments = everything | given | options
+    else:
+        asked = parameters(entry)
+        arguments = {name: value for name, value in given.items() if name in asked} | options
+    try:
+        return entry(**arguments)
+    except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
+        what = f"{entry.__module__} cannot be built with {shown(given | options, 400)}"
+        raise ConfigError(f"{what}: {' '.join(str(error).split())}") from error
+
+
 def options(entry: Callable, group: str) -> list[Option]:
     """The options that a plug-in's signature declares, in its order."""
     init = entry.__init__ if inspect.isclass(entry) else entry

@@ -50,6 +50,12 @@ def from_values(values: dict, place: str = "") -> Config:
     return build(given, run_options() + plugin_options(**chosen_plugins(given)))
 
 
+def for_embedding(recorded: dict, options: dict) -> Config:
+    """The configuration to embed with: what a checkpoint records, `options` above it; nothing is trained or scored."""
+    given = recorded_values(recorded) | {name: RawValue(value, name) for name, value in options.items()}
+    return build(given, run_options() + plugin_options(**chosen_plugins(given)), complete=False)
+
+
 def chosen_plugins(given: dict[str, RawValue]) -> dict:
     """The names of model and loss, where they are given."""
     return {name: str(given[name].value) for name in ("model", "trainfunc") if name in given}
@@ -89,8 +95,11 @@ def plugin_options(model: object = Config.model, trainfunc: object = Config.trai
     return found
 
 
-def build(given: dict[str, RawValue], schema: list[Option]) -> Config:
-    """Defaults overlaid with what was given. Raises ConfigError with every unknown name, value or pair of options."""
+def build(given: dict[str, RawValue], schema: list[Option], complete: bool = True) -> Config:
+    """Defaults overlaid with what was given. Raises ConfigError with every unknown name, value or pair of options.
+
+    `complete`: whether it must say what to train or to score.
+    """
     known = {o.name: o for o in schema}
     mistakes, values = [], {o.name: o.default for o in schema}
     for name, entry in given.items():
@@ -108,7 +117,7 @@ def build(given: dict[str, RawValue], schema: list[Option]) -> Config:
     config = Config(**{name: value for name, value in values.items() if name in run})
     config.model_options = {o.name: values[o.name] for o in schema if o.group.startswith("model ")}
     config.loss_options = {o.name: values[o.name] for o in schema if o.group.startswith("loss ")}
-    impossible = list(combinations_that_cannot_work(config))
+    impossible = list(combinations_that_cannot_work(config)) if complete else []
     if impossible:
         raise ConfigError("\n".join(impossible))
     return config

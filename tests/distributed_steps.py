@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from corpus.audio import AudioFiles
-from DatasetLoader import TrainLoader, crop_samples
+from corpus.crops import crop_samples
+from DatasetLoader import TrainLoader, make_sampler
 from engine.devices import find_device, seed_all
 from engine.distributed import process_group, rank
 from engine.progress import Progress
 from settings.resolve import from_values
-from SpeakerNet import ModelTrainer, SpeakerNet
+from SpeakerNet import ModelTrainer, SpeakerNet, TracingModel
 from tests.conftest import tone
-from training import make_sampler
 
 SYSTEMS, UTTERANCES = 8, 6
 LABELS = np.repeat(np.arange(SYSTEMS), UTTERANCES)
@@ -46,18 +46,17 @@ def losses(trainfunc: str, sampler: str, per_system: int) -> list[float]:
     batches = make_sampler(config, LABELS, [str(i) for i in range(SYSTEMS)])
     loader = TrainLoader(audio, lengths, LABELS, batches, crop_samples(40), seed=1, threads=1)
     seed_all(1)
-    trainer = ModelTrainer(SpeakerNet(config, SYSTEMS), config, torch.device("cpu"), loader)
+    model = TracingModel(SpeakerNet(config, SYSTEMS), config, torch.device("cpu"), [], [])
+    trainer = ModelTrainer(model, loader)
     encoder = trainer.net.double().encoder
     features = encoder.features
     encoder.features = lambda x: features(x).double()
     seen, progress, before = [], Progress(), 0.0
-
-    def note():
-        nonlocal before
+    trainer.begin_epoch(0)
+    for batch in loader.epoch(0):
+        trainer.train_step(batch, progress)
         seen.append(progress.loss - before)
         before = progress.loss
-
-    trainer.train_network(progress, note)
     return seen
 
 

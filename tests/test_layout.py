@@ -15,7 +15,7 @@ FLOORS = (  # from the core up; DatasetLoader, models and loss stand on one floo
     "corpus scoring",
     "models loss DatasetLoader",
     "SpeakerNet",
-    "evaluation training",
+    "evaluation",
     "preparation sweeping analysis",
     "trainSpeakerNet score dataprep sweep analyse",
 )
@@ -88,7 +88,7 @@ def test_importing_runs_nothing(path):
 
 
 def test_libraries_leave_logging_and_threads_alone_when_imported():
-    code = "import logging, SpeakerNet, training, evaluation; assert not logging.getLogger().handlers"
+    code = "import logging, SpeakerNet, evaluation; assert not logging.getLogger().handlers"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

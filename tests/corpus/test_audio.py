@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpus.audio import AudioFiles, load_audio
+from corpus.audio import AudioFiles, AudioMemory, load_audio
 from settings.errors import DataError
 
 FORMATS = [
@@ -115,7 +115,7 @@ def test_every_bad_file_of_a_list_is_found_and_the_rest_measured(tmp_path):
 
 def test_audio_is_kept_in_memory_up_to_the_limit_and_equal_either_way(tmp_path):
     path = written(tmp_path / "a.wav", sine(440, 16_000))
-    audio = AudioFiles([path, path, path], keep_bytes=150_000)
+    audio = AudioFiles([path, path, path], AudioMemory(150_000))
     first = [audio.read(i) for i in range(3)]
     assert list(audio.kept) == [0, 1]
     path.unlink()

@@ -12,7 +12,8 @@ import soundfile
 
 from corpus import audio
 from corpus.audio import AudioFiles, load_audio
-from DatasetLoader import RandomSampler, TrainLoader
+from corpus.samplers import RandomSampler
+from DatasetLoader import TrainLoader
 from settings.errors import DataError
 from tests.conftest import ROOT
 from tests.mutations import FORMATS, mutated, sound

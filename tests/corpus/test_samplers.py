@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from corpus.audio import AudioFiles, cut
-from DatasetLoader import (
-    BalancedSampler,
-    EvalLoader,
-    RandomSampler,
-    TrainLoader,
-    crop_samples,
-    crop_starts,
-    eval_crops,
-    shuffled_groups,
-)
+from corpus.crops import crop_samples, crop_starts, eval_crops
+from corpus.samplers import BalancedSampler, RandomSampler, shuffled_groups
+from DatasetLoader import EvalLoader, TrainLoader
 from settings.errors import DataError
 
 SIZES = [7, 30, 12, 5, 91]
@@ -102,10 +95,19 @@ def test_systems_with_too_few_utterances_are_named():
 
 def test_crops_are_drawn_per_utterance_from_everywhere_they_fit():
     lengths = np.array([crop_samples(20)] * 500 + [crop_samples(20) + 3] * 500 + [50])
-    starts = crop_starts(lengths, crop_samples(20), seed=1, epoch=0)
+    plan = np.arange(1001).reshape(1, -1)
+    (starts,) = crop_starts(lengths, plan, crop_samples(20), seed=1, epoch=0)
     assert set(starts[:500]) == {0} and set(starts[500:1000]) == {0, 1, 2, 3} and starts[1000] == 0
-    assert np.array_equal(starts, crop_starts(lengths, crop_samples(20), 1, 0))
-    assert not np.array_equal(starts, crop_starts(lengths, crop_samples(20), 1, 1))
+    assert np.array_equal([starts], crop_starts(lengths, plan, crop_samples(20), 1, 0))
+    assert not np.array_equal([starts], crop_starts(lengths, plan, crop_samples(20), 1, 1))
+
+
+def test_an_utterance_drawn_again_in_an_epoch_gets_another_crop_each_time():
+    lengths = np.array([100_000, 90_000, 80_000])
+    starts = crop_starts(lengths, np.array([[0, 1], [0, 2], [1, 0]]), 1_000, seed=1, epoch=0)
+    assert len(set(starts[[0, 1, 2], [0, 0, 1]])) == 3 and starts[0, 1] != starts[2, 0]
+    once = crop_starts(lengths, np.array([[0, 1, 2]]), 1_000, seed=1, epoch=0)[0]
+    assert once.tolist() == [starts[0, 0], starts[0, 1], starts[1, 1]]  # whatever else is drawn, and wherever
 
 
 def test_short_audio_is_repeated_never_padded():
@@ -121,12 +123,13 @@ def test_batches_are_what_the_plan_says_whatever_the_threads(threads):
     audio = Numbers(np.arange(145) + 60)
     sampler = balanced()
     loader = TrainLoader(audio, audio.lengths, LABELS, sampler, 50, seed=3, threads=threads)
-    plan, starts = sampler.plan(3, 7), crop_starts(audio.lengths, 50, 3, 7)
+    plan = sampler.plan(3, 7)
+    starts = crop_starts(audio.lengths, plan, 50, 3, 7)
     batches = list(loader.epoch(7))
     assert len(batches) == len(loader)
-    for rows, batch in zip(plan, batches, strict=True):
+    for rows, begins, batch in zip(plan, starts, batches, strict=True):
         assert np.array_equal(batch.rows, rows) and batch.labels.tolist() == LABELS[rows].tolist()
-        expected = np.stack([audio.read(row)[starts[row] : starts[row] + 50] for row in rows])
+        expected = np.stack([audio.read(row)[begin : begin + 50] for row, begin in zip(rows, begins, strict=True)])
         assert np.array_equal(batch.waveforms.numpy(), expected)
     later = list(loader.epoch(7, first=4))
     assert len(later) == len(loader) - 4

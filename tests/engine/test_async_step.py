@@ -10,12 +10,20 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 import SpeakerNet
 from DatasetLoader import Batch
 from engine import optim
+from engine.optim import parameter_groups
 from engine.progress import Progress
 from settings.resolve import from_values
-from SpeakerNet import ModelTrainer, parameter_groups
+from SpeakerNet import ModelTrainer, TracingModel
 from tests.conftest import command
 from tests.test_training import metrics, refused, said, same, weights
 from trainSpeakerNet import main
+
+
+def trainer_of(config, systems: int, loader) -> ModelTrainer:
+    """A trainer of a new network on the CPU."""
+    return ModelTrainer(
+        TracingModel(SpeakerNet.SpeakerNet(config, systems), config, torch.device("cpu"), [], []), loader
+    )
 
 
 def without_values(trainer: ModelTrainer, mode: FakeTensorMode) -> None:
@@ -27,7 +35,7 @@ def without_values(trainer: ModelTrainer, mode: FakeTensorMode) -> None:
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = mode.from_tensor(buffer)
-    groups = parameter_groups(trainer.net)
+    groups = parameter_groups(trainer.net.encoder, trainer.net.loss)
     trainer.parameters = [p for group in groups for p in group["params"]]
     trainer.optimizer = optim.build_optimizer(trainer.config, groups)
 
@@ -37,7 +45,7 @@ def without_values(trainer: ModelTrainer, mode: FakeTensorMode) -> None:
 def test_a_step_reads_no_value_back_from_the_device(loss, optimizer):
     values = {"train_list": "-", "trainfunc": loss, "sampler": "balanced", "nPerSpeaker": 2, "optimizer": optimizer}
     config = from_values(values | {"nOut": 8, "grad_clip": 1.0, "skip_not_finite": 3})
-    trainer = ModelTrainer(SpeakerNet.SpeakerNet(config, 4), config, torch.device("cpu"), [None])
+    trainer = trainer_of(config, 4, [None])
     with FakeTensorMode() as mode:
         without_values(trainer, mode)
         trainer.net.train()
@@ -56,7 +64,7 @@ def behind(monkeypatch):
 
         def init(self, *args, **options):
             made(self, *args, **options)
-            self.lag = lag
+            self.steps.lag = lag
 
         monkeypatch.setattr(ModelTrainer, "__init__", init)
 
@@ -93,7 +101,7 @@ def test_a_batch_left_out_late_is_left_out_all_the_same(options, tmp_path, behin
     third_not_finite.clear()
     behind(3)
     assert main(command(options | {"save_path": tmp_path / "late"})) == 0
-    assert first.count("left out") == said(capsys).count("left out") >= 2
+    assert first.count("skipped") == said(capsys).count("skipped") >= 2
     assert same(weights(tmp_path / "at once"), weights(tmp_path / "late"))
     assert metrics(tmp_path / "at once") == metrics(tmp_path / "late")
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "late").values())
@@ -113,25 +121,25 @@ def test_a_second_signal_in_the_middle_of_a_step_keeps_nothing_torn(options, tmp
     options |= {"max_epoch": 4, "test_interval": 4, "save_interval": 60}
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     assert main(command(options | {"save_path": whole})) == 0
-    update, calls = ModelTrainer.update, []
+    update, calls = SpeakerNet.apply_gradients, []
 
-    def interrupted(self, *args):
-        update(self, *args)
+    def interrupted(*args):
+        update(*args)
         calls.append(0)
         if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(ModelTrainer, "update", interrupted)
+    monkeypatch.setattr(SpeakerNet, "apply_gradients", interrupted)
     assert main(command(options | {"save_path": torn})) == 128 + signal.SIGINT
-    monkeypatch.setattr(ModelTrainer, "update", update)
+    monkeypatch.setattr(SpeakerNet, "apply_gradients", update)
     assert main(command(options | {"save_path": torn})) == 0
     assert same(weights(whole), weights(torn)) and metrics(whole) == metrics(torn)
 
 
 def test_a_run_too_short_to_earn_compiling_back_is_not_compiled(options, tmp_path, capsys):
     assert main(command(options | {"save_path": tmp_path / "asked"}, "--compile")) == 0
-    assert "--compile is left out: " in said(capsys)
+    assert "--compile is ignored: " in said(capsys)
     assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
     assert same(weights(tmp_path / "asked"), weights(tmp_path / "plain"))
 
@@ -139,7 +147,7 @@ def test_a_run_too_short_to_earn_compiling_back_is_not_compiled(options, tmp_pat
 def test_a_compiled_encoder_trains_and_says_how_long_compiling_took(options, tmp_path, capsys, monkeypatch):
     compiled = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled(module, backend="eager"))  # but for codegen
-    monkeypatch.setattr(SpeakerNet, "COMPILING_PAYS", 0)
+    monkeypatch.setattr(optim, "WORTH_COMPILING", 0)
     assert main(command(options | {"save_path": tmp_path / "compiled"}, "--compile")) == 0
     assert "compiled with the first batch, in " in said(capsys)
     assert main(command(options | {"save_path": tmp_path / "plain"})) == 0
@@ -167,28 +175,27 @@ def test_evaluation_convolves_in_true_float32_and_training_as_fast_as_may_be(opt
 
         return call
 
-    monkeypatch.setattr(ModelTrainer, "step", noted("training", ModelTrainer.step))
-    monkeypatch.setattr(SpeakerNet, "share_rows", noted("evaluation", SpeakerNet.all_reduce_rows))  # the end of embed
+    monkeypatch.setattr(SpeakerNet.SpeakerNet, "forward", noted("training", SpeakerNet.SpeakerNet.forward))
+    monkeypatch.setattr(
+        SpeakerNet, "all_reduce_rows", noted("evaluation", SpeakerNet.all_reduce_rows)
+    )  # the end of embed
     assert main(command(options)) == 0
     assert seen == {("training", True, True), ("evaluation", False, False)}
 
 
 @pytest.mark.parametrize("saved_after", [None, 4])
-def test_a_stop_comes_after_the_same_step_whoever_settles_earlier(saved_after):
+def test_a_stop_comes_after_the_same_step_whoever_learns_of_it_earlier(saved_after):
     config = from_values({"train_list": "-", "nOut": 8, "max_epoch": 30, "batch_size": 2})
-    trainer = ModelTrainer(SpeakerNet.SpeakerNet(config, 2), config, torch.device("cpu"), Batches(12))
-    trainer.lag, progress = 3, Progress()
-    trainer.wants_to_stop = lambda: trainer.begun == 2
-
-    def after_batch():
-        if trainer.begun == saved_after:
+    trainer, progress = trainer_of(config, 2, Batches(12)), Progress()
+    trainer.steps.lag = 3
+    trainer.begin_epoch(0)
+    for batch in trainer.loader.epoch(0, 0):
+        trainer.train_step(batch, progress, stop=trainer.steps.begun == 2)
+        if trainer.steps.begun == saved_after:
             trainer.flush(progress)
-        if trainer.stop:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        trainer.train_network(progress, after_batch)
-    assert trainer.begun == 6  # the third step asked, and is settled everywhere when three more have begun
+        if trainer.steps.stop:
+            break
+    assert trainer.steps.begun == 6  # the third step asked, and is known everywhere when three more have begun
 
 
 class Batches:

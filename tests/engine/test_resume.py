@@ -103,7 +103,7 @@ def test_a_stop_signal_saves_first_and_has_a_status_of_its_own(options, signum):
         process.send_signal(signum)
         rest = process.stdout.read()
     assert process.returncode == 128 + signum
-    assert "stopped by" in rest and "the same command goes on" in rest and "Traceback" not in rest
+    assert "stopped by" in rest and "the same command resumes" in rest and "Traceback" not in rest
     assert checkpoints.read(options["save_path"] / "model/last.model")["progress"]["epoch"] >= 2
 
 
@@ -182,11 +182,11 @@ def test_batches_that_are_not_finite_can_be_left_out_with_a_count(options, capsy
 
     step, calls = ModelTrainer.step, []
 
-    def poisoned(self, batch, lr):
+    def poisoned(self, batch, *more):
         calls.append(1)
         if len(calls) == 2:
             batch.waveforms[0, 0] = torch.nan
-        return step(self, batch, lr)
+        return step(self, batch, *more)
 
     monkeypatch.setattr(ModelTrainer, "step", poisoned)
     text = refused(capsys, options)
