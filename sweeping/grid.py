@@ -36,7 +36,7 @@ class Run:
 def runs(sweep: Sweep, overrides: list[str]) -> list[Run]:
     """Every run, in the order of the file; `overrides` are words of a command line that stand above everything in it.
 
-    Raises ConfigError with the mistakes of all runs, each told once.
+    Raises ConfigError with the mistakes of all runs, each once.
     """
     made, mistakes = [], {}
     save_path, overrides = sweep_folder(sweep, overrides)

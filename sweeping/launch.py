@@ -19,7 +19,7 @@ from sweeping.grid import Run
 from sweeping.run_status import LOCK, LOG, RECORD, finished, read_json
 
 TRAINER = ROOT / "trainSpeakerNet.py"
-PATIENCE = 120.0  # seconds: a trainer that was told to stop saves first, and only then lets go of its folder
+PATIENCE = 120.0  # seconds: a trainer that was asked to stop saves first, and only then lets go of its folder
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def alone(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def attempt(run: Run, folder: str, environment: dict[str, str], started: Callable | None = None) -> Outcome:
+def launch(run: Run, folder: str, environment: dict[str, str], started: Callable | None = None) -> Outcome:
     """Train the run from where it stands to its end, unless it is there already.
 
     Parameters
     ----------
     folder : where the run's paths start from
     environment : variables for the trainer, over those of this process
-    started : is told of the process (subprocess.Popen), so that it can be stopped
+    started : called with the process (subprocess.Popen), so that it can be stopped
     """
     os.chdir(folder)
     try:
@@ -80,8 +80,8 @@ def attempt(run: Run, folder: str, environment: dict[str, str], started: Callabl
 
 def train(run: Run, environment: dict[str, str], lock: int, started: Callable | None) -> int:
     """The trainer's exit status. What it says goes to the folder's sweep.log."""
-    leash = [sys.executable, "-m", "sweeping.leash", str(os.getpid())]
-    command = [*leash, sys.executable, str(TRAINER), *run.words]
+    bound = [sys.executable, "-m", "sweeping.die_with_parent", str(os.getpid())]
+    command = [*bound, sys.executable, str(TRAINER), *run.words]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     with (run.folder / LOG).open("ab") as log:
         process = subprocess.Popen(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sweeping.grid import Run
-from sweeping.launch import Outcome, attempt
+from sweeping.launch import Outcome, launch
 
 
 class LocalEngine:
@@ -36,11 +36,11 @@ class LocalEngine:
     def start(self, run: Run) -> None:
         """Begin a run in a free place."""
         place = self.places.pop(0)
-        future = self.pool.submit(attempt, run, str(Path.cwd()), self.threads | gpu(place), self.keep(run))
+        future = self.pool.submit(launch, run, str(Path.cwd()), self.threads | gpu(place), self.keep(run))
         self.at_work[future] = (run, place)
 
     def keep(self, run: Run):
-        """What is told of the run's process once it runs."""
+        """The function that takes the run's process once it runs."""
 
         def started(process) -> None:
             self.processes[run.name] = process

@@ -42,7 +42,7 @@ class ProgressBar:
         self.bar.close()
 
     def line(self) -> str:
-        """The overview in one line."""
+        """How the sweep stands, in one line."""
         kinds = Counter(found.kind for found in self.states.values())
         parts = [f"{kinds['done']} of {len(self.runs)} done"]
         parts += [f"{kinds[kind]} {kind}" for kind in ("running", "interrupted", "failed") if kinds[kind]]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from settings.errors import ConfigError
 from sweeping.grid import Run
-from sweeping.launch import Outcome, attempt
+from sweeping.launch import Outcome, launch
 
 NODE_LOSSES = 10  # how often a run may lose its machine before it counts as failed
 
@@ -36,7 +36,7 @@ class RayEngine:
             raise ConfigError(f"--address {address}: no Ray cluster ({what}); begin one by: ray start --head") from None
         threads = str(max(1, int(cpus)))
         self.threads = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
-        self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=NODE_LOSSES)(attempt)
+        self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=NODE_LOSSES)(launch)
         self.at_work: dict = {}
 
     def has_room(self) -> bool:

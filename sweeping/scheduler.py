@@ -22,7 +22,7 @@ class Engine(Protocol):
     def stop(self) -> None: ...
 
 
-def run_all(runs: list[Run], engine: Engine, retries: int, overview: ProgressBar) -> list[Run]:
+def run_all(runs: list[Run], engine: Engine, retries: int, bar: ProgressBar) -> list[Run]:
     """Run what is not done yet; returns the runs that failed.
 
     A run that failed is tried `retries` times more, after all others have had their turn. A user's mistake (exit
@@ -45,8 +45,8 @@ def run_all(runs: list[Run], engine: Engine, retries: int, overview: ProgressBar
                 log.warning("%s: %s%s", run.name, what, ", trying again later" if again else "")
                 waiting.extend([run] * again)
                 failed.extend([run] * (not again))
-            overview.show()
+            bar.show()
     finally:
         engine.stop()
-        overview.close()
+        bar.close()
     return failed

@@ -40,8 +40,8 @@ def trained(tmp_path) -> dict[str, list[int]]:
 
 def cli(tmp_path, *words) -> list[str]:
     """A sweep in a process of its own, with the stub for its trainer."""
-    code = f"import sys, pathlib; sys.path.insert(0, {str(ROOT)!r}); import sweep; from sweeping import attempt; "
-    code += f"attempt.TRAINER = pathlib.Path({str(STUB)!r}); sys.exit(sweep.main(sys.argv[1:]))"
+    code = f"import sys, pathlib; sys.path.insert(0, {str(ROOT)!r}); import sweep; from sweeping import launch; "
+    code += f"launch.TRAINER = pathlib.Path({str(STUB)!r}); sys.exit(sweep.main(sys.argv[1:]))"
     return [sys.executable, "-c", code, str(tmp_path / "sweep.yaml"), *words]
 
 
@@ -95,16 +95,16 @@ def test_a_folder_of_another_configuration_is_refused(tmp_path, capsys):
     assert "has max_epoch 99, and this sweep 3" in capsys.readouterr().err
 
 
-def test_the_overview_tells_the_best_and_the_time_left(tmp_path):
+def test_the_progress_bar_shows_the_best_and_the_time_left(tmp_path):
     path = write_sweep(tmp_path, (10, 50), (1,))
     runs = grid.runs(sweep_file.read(str(path)), [])
     folder = runs[0].folder / "result"
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text('{"epoch": 1, "seconds": 60, "dev_eer": 0.05, "dev_macro_eer": 0.06}\n')
-    overview = sweep.ProgressBar(runs)
-    assert overview.seconds_left(1) == 5 * 60
-    assert overview.line() == f"0 of 2 done, best dev EER 5.00% ({runs[0].name})"
-    overview.close()
+    bar = sweep.ProgressBar(runs)
+    assert bar.seconds_left(1) == 5 * 60
+    assert bar.line() == f"0 of 2 done, best dev EER 5.00% ({runs[0].name})"
+    bar.close()
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
