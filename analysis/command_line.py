@@ -1,21 +1,18 @@
 """The subcommands of analyse.py and their options."""
 
-import argparse
-from functools import partial
-
 from analysis import probing, projection
-from settings.sources import Parser
+from settings.arguments import Parser, number, whole
 
 
-def parser(runs: dict) -> Parser:
-    """The parser; `runs` gives the function that does each subcommand, kept in the parsed options as `run`."""
-    whole_parser = Parser(description="Look into embeddings.", allow_abbrev=False)
-    commands = whole_parser.add_subparsers(required=True, metavar="COMMAND", parser_class=quiet_parser)
+def parser() -> Parser:
+    """The parser; the sub-command's name is kept in the parsed options as `command`."""
+    whole_parser = Parser(description="Look into embeddings.")
+    commands = whole_parser.add_subparsers(required=True, metavar="COMMAND")
 
     def subcommand(name: str, help: str) -> Parser:
         made = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-        made.set_defaults(run=runs[name])
-        seed = {"type": whole(0), "metavar": "N", "default": 10}
+        made.set_defaults(command=name)
+        seed = {"type": whole(), "metavar": "N", "default": 10}
         made.add_argument("--seed", **seed, help="of all that is drawn at random (default: 10)")
         return made
 
@@ -25,9 +22,6 @@ def parser(runs: dict) -> Parser:
     add_neighbours(subcommand("neighbours", "the nearest neighbours of utterances, and of which systems they are"))
     add_report(subcommand("report", "one page on an experiment, or on several side by side"))
     return whole_parser
-
-
-quiet_parser = partial(Parser, allow_abbrev=False)
 
 
 def add_source(parser: Parser) -> None:
@@ -50,12 +44,14 @@ def add_probe(parser: Parser) -> None:
     sizes = "utterances kept of each system: as many as the smallest has (default), as most have, or N"
     parser.add_argument("--per_system", metavar="smallest|common|N", type=per_system, default="smallest", help=sizes)
     parser.add_argument("--leave_out", nargs="+", default=[], metavar="SYSTEM", help="systems to leave out")
-    number = {"metavar": "N", "type": whole(1)}
-    parser.add_argument("--epochs", **number, default=default.epochs, help="epochs of SGD (default: 50)")
-    parser.add_argument("--lr", type=positive, metavar="X", default=default.lr, help="learning rate (default: 0.1)")
+    count = {"metavar": "N", "type": whole(1)}
+    parser.add_argument("--epochs", **count, default=default.epochs, help="epochs of SGD (default: 50)")
+    parser.add_argument(
+        "--lr", type=number(above=0), metavar="X", default=default.lr, help="learning rate (default: 0.1)"
+    )
     assumed = "of the SGD; the paper does not tell it (default: 128, assumed)"
-    parser.add_argument("--batch_size", **number, default=default.batch_size, help=assumed)
-    parser.add_argument("--repeats", **number, default=1, help="random splits to repeat it over (default: 1)")
+    parser.add_argument("--batch_size", **count, default=default.batch_size, help=assumed)
+    parser.add_argument("--repeats", **count, default=1, help="random splits to repeat it over (default: 1)")
 
 
 def add_umap(parser: Parser) -> None:
@@ -64,7 +60,7 @@ def add_umap(parser: Parser) -> None:
     looked = "UMAP: neighbours of a point that it looks at (default: 15)"
     parser.add_argument("--neighbours", type=whole(2), metavar="N", default=15, help=looked)
     parser.add_argument(
-        "--min_dist", type=positive, metavar="X", default=0.1, help="UMAP: least distance (default: 0.1)"
+        "--min_dist", type=number(above=0), metavar="X", default=0.1, help="UMAP: least distance (default: 0.1)"
     )
 
 
@@ -81,28 +77,6 @@ def add_report(parser: Parser) -> None:
     parser.add_argument("--method", choices=projection.METHODS, default="umap", help="of the map (default: umap)")
     without = "leave out what needs the lists' audio: conditions, DET, probe and map"
     parser.add_argument("--no_embeddings", action="store_true", help=without)
-
-
-def whole(minimum: int):
-    """A reader of whole numbers of at least `minimum`, for argparse."""
-
-    def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
-        return int(text)
-
-    return read
-
-
-def positive(text: str) -> float:
-    """A number above 0, or argparse's complaint."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def per_system(text: str) -> int | str:

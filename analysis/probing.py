@@ -10,8 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score
-from sklearn.model_selection import train_test_split
 
 from analysis.embeddings import Embeddings
 from settings.errors import DataError
@@ -66,6 +64,8 @@ def probe(embeddings: Embeddings, settings: ProbeSettings, progress=iter) -> Pro
     DataError
         Fewer than two systems, or systems with fewer than `LEAST` utterances.
     """
+    from sklearn.metrics import confusion_matrix, f1_score
+
     kept = size_to_keep(embeddings.counts(), settings.per_system)
     labels, systems = embeddings.labels(), embeddings.classes()
     result = ProbeResult(systems, kept, confusion=np.zeros((len(systems), len(systems)), np.int64))
@@ -108,6 +108,8 @@ def undersample(labels: np.ndarray, kept: int, seed: int) -> np.ndarray:
 
 def split(rows: np.ndarray, labels: np.ndarray, test_share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and to test on, each system divided in the same proportion."""
+    from sklearn.model_selection import train_test_split
+
     try:
         return tuple(train_test_split(rows, test_size=test_share, stratify=labels[rows], random_state=seed))
     except ValueError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from settings.arguments import Parser
 from settings.errors import ConfigError
 from settings.plugins import Option
 from settings.text import shown, unusable
@@ -24,19 +25,11 @@ class RawValue:
     text: bool = False
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse that raises ConfigError where it would print its usage and exit."""
-
-    def error(self, message: str) -> None:
-        raise ConfigError(f"{message} (see --help)")
-
-
 def command_line(schema: list[Option], add_help: bool = True) -> Parser:
     """A parser of the options in their groups. Values stay text, so that all mistakes are found and told together."""
     parser = Parser(
         description="Train a source-tracing network, or score a checkpoint with --eval.",
         epilog="Default < YAML < command line. With --model X --trainfunc Y, --help shows the options of these two.",
-        allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         add_help=add_help,
     )

@@ -1,4 +1,4 @@
-"""Run a command that ends when its parent does, however that ends. Run: python -m sweeping.die_with_parent PID COMMAND WORD..."""
+"""Run a command that ends when its parent does, however that ends: python -m sweeping.die_with_parent PID COMMAND"""
 
 import ctypes
 import os

@@ -204,8 +204,8 @@ def test_two_builds_at_once_are_refused(made):
 
 SLOW_BUILD = """
 import sys, time
-import cache_building
-from lists import read_list
+from corpus import build_cache as cache_building
+from corpus.lists import read_list
 decode = cache_building.decode
 cache_building.decode = lambda *a: (time.sleep(0.01), decode(*a))[1]
 cache_building.FLUSH_SECONDS = 0.01

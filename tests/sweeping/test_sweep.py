@@ -13,6 +13,7 @@ import yaml
 import sweep
 from settings.errors import ConfigError
 from sweeping import grid, launch, run_status, sweep_file, table
+from sweeping.progress_bar import ProgressBar
 from tests.conftest import ROOT
 
 STUB = ROOT / "tests" / "stub_trainer.py"
@@ -101,7 +102,7 @@ def test_the_progress_bar_shows_the_best_and_the_time_left(tmp_path):
     folder = runs[0].folder / "result"
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text('{"epoch": 1, "seconds": 60, "dev_eer": 0.05, "dev_macro_eer": 0.06}\n')
-    bar = sweep.ProgressBar(runs)
+    bar = ProgressBar(runs)
     assert bar.seconds_left(1) == 5 * 60
     assert bar.line() == f"0 of 2 done, best dev EER 5.00% ({runs[0].name})"
     bar.close()

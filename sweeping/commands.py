@@ -1,0 +1,71 @@
+"""What sweep.py does with its parsed options: check every run, run what is not done, write the table."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from engine.atomic_files import write_text
+from engine.signals import StopSignals
+from sweeping import grid, heat_map, markdown, sweep_file, table
+from sweeping.grid import Run
+from sweeping.local import LocalEngine
+from sweeping.progress_bar import ProgressBar
+from sweeping.ray_engine import RayEngine
+from sweeping.run_status import check_same, state
+from sweeping.scheduler import Engine, run_all
+from sweeping.sweep_file import Sweep
+
+
+def sweep(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Check everything, run what is not done, write the table; returns the exit status."""
+    asked = sweep_file.read(options.sweep)
+    runs = grid.runs(asked, overrides)
+    paper = table.read_paper(asked.paper) if asked.paper else {}
+    if options.dry_run:
+        tell([*(f"{run.name}\n  {command(run)}" for run in runs), f"{len(runs)} runs"])
+        return 0
+    check_same(runs)
+    folder, _ = grid.sweep_folder(asked, overrides)
+    failed: list[Run] = []
+    engine = None if options.table_only else make_engine(options)
+    try:
+        if engine:
+            with StopSignals():
+                failed = run_all(runs, engine, options.retries, ProgressBar(runs))
+    finally:
+        write_table(runs, asked, folder, paper, shlex.join(["python", "sweep.py", options.sweep, *overrides]))
+    tell([ProgressBar(runs).line(), f"written: {folder}/table.md, table.csv, table.png"])
+    return 1 if failed else 0
+
+
+def command(run: Run) -> str:
+    return shlex.join(["python", "trainSpeakerNet.py", *run.words])
+
+
+def tell(lines: list[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def make_engine(options: argparse.Namespace) -> Engine:
+    """What is to run the runs."""
+    if options.engine == "ray":
+        return RayEngine(options.address, options.cpus or 1, options.gpus, options.parallel)
+    return LocalEngine(options.parallel or 1, options.cpus)
+
+
+def write_table(runs: list[Run], asked: Sweep, folder: str, paper: dict, command: str) -> None:
+    """table.md, table.csv and table.png in the sweep's folder."""
+    found = table.tabulate({run: state(run) for run in runs}, paper)
+    title = Path(asked.source).stem
+    preface = [asked.note.strip()] * bool(asked.note.strip())
+    seeds = max(cell.seeds for cell in found.cells.values())
+    preface.append(
+        f"Made by `{command}`. Dev EER is that of the checkpoint with the least pooled dev EER, which is also the one "
+        f"scored on the test lists. {f'Mean ± standard deviation over {seeds} seeds' if seeds > 1 else 'One seed'}; "
+        "the best of each table in bold."
+    )
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    write_text(f"{folder}/table.md", markdown.as_markdown(found, title, preface))
+    write_text(f"{folder}/table.csv", table.as_csv(found))
+    heat_map.draw(f"{folder}/table.png", found, title)
