@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torchaudio.transforms import MelSpectrogram
 
+from models._fbank import BANDS, RECIPES, KaldiFbank
 from models._padding import by_size, reflected
 
 FILTERS = (16, 32, 64, 128)
@@ -79,18 +80,40 @@ class MainModel(nn.Module):
         Mel bands, 0 to 8 kHz.
     log_input : bool
         Logarithm of the mel energies.
+    features : str
+        What the network sees: mel, the ancestor's bands, or Kaldi's 80 log-mel filter banks, which runtimes of speaker
+        models compute themselves: fbank80 as sherpa-onnx does, fbank80_hamming as wespeaker does.
     """
 
     def __init__(
-        self, nOut: int, *, encoder_type: Literal["SAP", "ASP"] = "SAP", n_mels: int = 40, log_input: bool = True
+        self,
+        nOut: int,
+        *,
+        encoder_type: Literal["SAP", "ASP"] = "SAP",
+        n_mels: int = 40,
+        log_input: bool = True,
+        features: Literal["mel", "fbank80", "fbank80_hamming"] = "mel",
     ):
+        if features in RECIPES:
+            if n_mels not in (40, BANDS) or not log_input:
+                raise ValueError(f"--features {features} has {BANDS} bands and a logarithm: no --n_mels, --log_input")
+            n_mels = BANDS
         if not 8 <= n_mels <= 257:  # three strides halve them; more than there are frequencies tell nothing
             raise ValueError(f"n_mels is {n_mels}, and it must lie between 8 and 257")
         super().__init__()
         self.encoder_type, self.log_input = encoder_type, log_input
-        self.torchfb = MelSpectrogram(
-            16_000, N_FFT, win_length=400, hop_length=HOP, n_mels=n_mels, window_fn=torch.hamming_window, center=False
-        )
+        if features in RECIPES:
+            self.torchfb = KaldiFbank(features)
+        else:
+            self.torchfb = MelSpectrogram(
+                16_000,
+                N_FFT,
+                win_length=400,
+                hop_length=HOP,
+                n_mels=n_mels,
+                window_fn=torch.hamming_window,
+                center=False,
+            )
         self.instancenorm = nn.InstanceNorm1d(n_mels)
         self.conv1 = nn.Conv2d(1, FILTERS[0], 7, stride=(2, 1), padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(FILTERS[0])
@@ -108,13 +131,19 @@ class MainModel(nn.Module):
 
     @torch.compiler.disable  # complex numbers, of which a compiler makes nothing faster
     def features(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Waveform (B, T) to normalised log-mel bands (B, 1, n_mels, F), F = T // 160 + 1, in float32.
+        """Waveform (B, T) to normalised log-mel bands (B, 1, n_mels, F) in float32; F = T // 160 + 1 with mel.
 
         With `lengths` (B,), rows end there; all must make the same number of frames.
         """
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            if isinstance(self.torchfb, KaldiFbank):
+                return self.normalised(self.torchfb(x.float(), lengths))
             mel = self.torchfb(reflected(x.float(), N_FFT // 2, lengths)) + 1e-6
-            return self.instancenorm(mel.log() if self.log_input else mel)[:, None]
+            return self.normalised(mel.log() if self.log_input else mel)
+
+    def normalised(self, bands: torch.Tensor) -> torch.Tensor:
+        """Bands (B, n_mels, F) to zero mean and unit variance over time, (B, 1, n_mels, F): what the network sees."""
+        return self.instancenorm(bands)[:, None]
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
         """Frames (B, F, width) to (B, width), or (B, 2 width) with ASP."""
@@ -133,7 +162,8 @@ class MainModel(nn.Module):
         """
         if lengths is None:
             return self.embed(self.features(x))
-        return by_size(lambda x, lengths: self.embed(self.features(x, lengths)), lengths // HOP, x, lengths)
+        frames = self.torchfb.count(lengths) if isinstance(self.torchfb, KaldiFbank) else lengths // HOP
+        return by_size(lambda x, lengths: self.embed(self.features(x, lengths)), frames, x, lengths)
 
     def embed(self, mel: torch.Tensor) -> torch.Tensor:
         """(B, 1, n_mels, F) to (B, nOut)."""
