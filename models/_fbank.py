@@ -37,7 +37,7 @@ class KaldiFbank(nn.Module):
 
     def __init__(self, recipe: str):
         super().__init__()
-        self.recipe = RECIPES[recipe]
+        self.name, self.recipe = recipe, RECIPES[recipe]
         self.register_buffer("window", window(self.recipe.window).float(), persistent=False)
         self.register_buffer("filters", mel_filters(self.recipe.highest).float(), persistent=False)
 
@@ -45,18 +45,19 @@ class KaldiFbank(nn.Module):
         """Frames of so many samples."""
         return (samples + HOP // 2) // HOP if self.recipe.centred else (samples - WINDOW) // HOP + 1
 
-    def frames(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Waveforms (B, T), which end at `lengths` (B,), all of one number of frames, to frames (B, F, 400)."""
-        if not self.recipe.centred:
-            count = self.count(x.shape[1] if lengths is None else lengths[0].item())
-            return x[:, : (count - 1) * HOP + WINDOW].unfold(1, WINDOW, HOP)
-        end = x.shape[1] if lengths is None else lengths[:, None]
+    def extended(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Waveforms (B, T), which end at `lengths` (B,), all of one number of frames, with all that the frames cover.
+
+        Where they are centred that is the mirror image of either end, too, each edge sample twice.
+        """
         count = self.count(x.shape[1] if lengths is None else lengths[0].item())
-        before = (WINDOW - HOP) // 2
+        if not self.recipe.centred:
+            return x[:, : (count - 1) * HOP + WINDOW]
+        before, end = (WINDOW - HOP) // 2, x.shape[1] if lengths is None else lengths[:, None]
         place = torch.arange(-before, count * HOP + before, device=x.device)
         place = torch.where(place < 0, -1 - place, place)
         place = torch.where(place < end, place, 2 * end - 1 - place)
-        return x.gather(1, place.expand(len(x), -1)).unfold(1, WINDOW, HOP)
+        return x.gather(1, place.expand(len(x), -1))
 
     def spectrum(self, frames: Tensor) -> Tensor:
         """Frames (..., 400) to their complex spectrum (..., 256), 0 Hz to below 8 kHz. It is linear in the frames."""
@@ -71,7 +72,8 @@ class KaldiFbank(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T) to (B, 80, F); rows end at `lengths` (B,), and all must make the same number of frames."""
-        return self.log_bands(self.spectrum(self.frames(x * FULL_SCALE, lengths)).abs().square())
+        frames = self.extended(x * FULL_SCALE, lengths).unfold(1, WINDOW, HOP)
+        return self.log_bands(self.spectrum(frames).abs().square())
 
 
 def window(name: str) -> Tensor:
