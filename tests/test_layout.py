@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ TRACKED = subprocess.run(
     ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
 ).stdout.split()
 SOURCES = [path for path in TRACKED if not path.startswith(("tests/", "benchmarks/"))]
+TEST_PATHS = [path.removeprefix("tests/") for path in TRACKED if path.startswith("tests/")]
 
 
 def imported(path: str) -> set[str]:
@@ -64,6 +66,19 @@ def test_no_import_goes_in_a_circle():
 
 def test_at_most_twelve_files_stand_at_top_level():
     assert len([path for path in SOURCES if "/" not in path]) <= 12
+
+
+@pytest.mark.parametrize("path", TRACKED)
+def test_no_file_is_longer_than_300_lines(path):
+    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+    assert lines <= 300, f"{path} has {lines} lines: split it by what it knows"
+
+
+def test_the_folders_of_tests_are_those_of_the_code():
+    code, tests = ({Path(path).parts[0] for path in paths if "/" in path} for paths in (SOURCES, TEST_PATHS))
+    assert tests == code, f"without tests: {sorted(code - tests)}; tests of nothing: {sorted(tests - code)}"
+    nested = [path for path in TEST_PATHS if path.count("/") > 1]
+    assert not nested, f"a test stands in tests/FOLDER, for whatever is in FOLDER: {nested}"
 
 
 @pytest.mark.parametrize("path", TRACKED)

@@ -9,7 +9,10 @@ import torch
 from settings import plugins
 
 K, M, D = 4, 3, 6
-OURS = ["softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto"]
+NAMES = plugins.names("loss")
+OURS = ["softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto"]  # those whose formulas stand below
+CLASSIFIERS = [name for name in NAMES if plugins.utterances_needed(plugins.load("loss", name)) == 1]
+METRIC = [name for name in NAMES if name not in CLASSIFIERS]
 
 
 def embeddings(*shape, seed=0, dtype=torch.float32):
@@ -104,7 +107,7 @@ def test_aamsoftmax_keeps_falling_where_the_angle_passes_pi():
     assert (loss.with_margin(cosines).diff() > 0).all()
 
 
-@pytest.mark.parametrize("name", plugins.names("loss"))
+@pytest.mark.parametrize("name", NAMES)
 def test_contract(name):
     """What the engine counts on, for every file in loss/: shapes, a scalar loss, a percentage, gradients, bf16."""
     entry = plugins.load("loss", name)
@@ -121,7 +124,7 @@ def test_contract(name):
     assert all(p.kind is p.KEYWORD_ONLY for p in keyword_only)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["zero", "equal", "opposite", "large"])
 def test_degenerate_embeddings_give_finite_loss_and_gradient(name, kind):
     x = {
@@ -145,12 +148,41 @@ def test_an_embedding_on_its_class_weight_has_a_finite_gradient(name):
     assert x.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["softmax", "amsoftmax", "aamsoftmax"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_classification_takes_groups_as_utterances(name):
     loss, x = made(name), embeddings(K, M, D)
     grouped, accuracy = loss(x, torch.arange(K))
     flat, flat_accuracy = loss(x.flatten(0, 1), torch.arange(K).repeat_interleave(M))
     assert grouped == flat and accuracy == flat_accuracy
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_gives_nearly_the_loss_of_full(name):
+    loss, x, labels = made(name), embeddings(K, M, D), torch.arange(K)
+    rounded = x.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert loss(rounded, labels)[0].item() == pytest.approx(loss(rounded.float(), labels)[0].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_state_carries_all_that_a_loss_depends_on(name):
+    source, x = made(name), embeddings(K, M, D)
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter.mul_(1.1)
+    restored = plugins.load("loss", name)(nOut=D, nClasses=K)
+    restored.load_state_dict(source.state_dict(), strict=True)
+    assert restored(x, torch.arange(K))[0] == source(x, torch.arange(K))[0]
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if hasattr(plugins.load("loss", n), "logits")])
+def test_logits_are_margin_free_scores_of_the_classes(name):
+    """What open-set reports and exports ask of a loss that has class weights: (B, C), behind the accuracy."""
+    loss, x, label = made(name), embeddings(8, D), torch.arange(8) % K
+    logits = loss.logits(x)
+    assert logits.shape == (8, K) and logits.isfinite().all()
+    correct = 100 * (logits.argmax(1) == label).float().mean()
+    assert loss(x, label)[1].item() == pytest.approx(correct.item())
 
 
 def test_accuracy_is_margin_free():
@@ -170,7 +202,7 @@ def test_the_scale_stays_positive_and_can_grow_again(name):
     assert loss.w.grad < 0  # well-separated systems: a larger scale lowers the loss
 
 
-@pytest.mark.parametrize("name", ["ge2e", "angleproto"])
+@pytest.mark.parametrize("name", METRIC)
 @pytest.mark.parametrize("shape", [(K, D), (K, 1, D)])
 def test_metric_losses_say_that_they_need_groups(name, shape):
     with pytest.raises(ValueError, match="two or more utterances"):

@@ -186,11 +186,6 @@ def drawn(*shape):
     return torch.randn(*shape, dtype=torch.float64)
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("before, after, first", [(1, 4, True), (4, 4, False), (4, 6, False)])
 def test_residual_block_is_its_formula(before, after, first, training):
