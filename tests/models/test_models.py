@@ -112,18 +112,6 @@ def test_the_optimiser_gets_every_parameter_that_learns_once(build):
     assert len(listed) == len(set(listed)) and set(listed) == {id(p) for p in encoder.parameters() if p.requires_grad}
 
 
-def test_epochs_may_be_announced_in_any_order(build):
-    """A run that is resumed begins at any epoch; what `on_epoch` sets follows from the epoch alone."""
-    encoder, other = build().train(), build().train()
-    if not hasattr(encoder, "on_epoch"):
-        pytest.skip("every epoch is as the one before")
-    for epoch in (0, 1, 2, 3):
-        encoder.on_epoch(epoch)
-    other.on_epoch(3)
-    modes = [[part.training for part in each.modules()] for each in (encoder, other)]
-    assert modes[0] == modes[1]
-
-
 def test_a_run_trains_it_and_scores_it(case, options, capsys):
     """From the command line, and then from the checkpoint alone."""
     name, own = case

@@ -84,6 +84,13 @@ def test_the_speech_model_is_set_free_after_its_epochs(folder):
     assert not model.ssl_model.model.training
 
 
+@pytest.mark.parametrize("epoch, frozen", [(0, True), (1, True), (2, False), (7, False)])
+def test_a_resumed_run_finds_the_speech_model_as_its_epoch_has_it(folder, epoch, frozen):
+    model = MainModel(4, ssl_path=folder(), ssl_freeze_epochs=2).train()
+    model.on_epoch(epoch)
+    assert model.ssl_model.model.training is not frozen
+
+
 def test_learning_rates_fall_from_layer_to_layer(folder):
     model = MainModel(4, ssl_path=folder(), ssl_lr_scale=0.5, ssl_layer_decay=0.5, ssl_layers="weighted")
     scale = {id(p): group["lr_scale"] for group in model.parameter_groups() for p in group["params"]}
