@@ -75,10 +75,10 @@ def test_no_file_is_longer_than_300_lines(path):
 
 
 def test_the_folders_of_tests_are_those_of_the_code():
-    code, tests = ({Path(path).parts[0] for path in paths if "/" in path} for paths in (SOURCES, TEST_PATHS))
-    assert tests == code, f"without tests: {sorted(code - tests)}; tests of nothing: {sorted(tests - code)}"
-    nested = [path for path in TEST_PATHS if path.count("/") > 1]
-    assert not nested, f"a test stands in tests/FOLDER, for whatever is in FOLDER: {nested}"
+    code, tests = ({Path(path).parent for path in paths if "/" in path} for paths in (SOURCES, TEST_PATHS))
+    assert not (strange := sorted(map(str, tests - code))), f"tests of nothing: {strange}"
+    without = sorted({str(path) for path in code if len(path.parts) == 1} - {path.parts[0] for path in tests})
+    assert not without, f"without tests: {without}"
 
 
 @pytest.mark.parametrize("path", TRACKED)
