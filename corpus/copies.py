@@ -1,0 +1,97 @@
+"""Copies of the train utterances as new classes: each once more at another speed, or through a vocoder.
+
+wespeaker has speeds as classes of their own; with few systems to train on, copies are systems too. In a list a copy is
+a row of its own: its path is `path@copy`, its system `system@copy`. Development and test lists have none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from corpus import vocoders
+from corpus.audio import MIN_SECONDS, SAMPLE_RATE, load_audio
+from corpus.augmentation.tempo import played
+from corpus.lists import UtteranceList
+from settings.errors import ConfigError, DataError
+from settings.text import shown, suggestion
+
+VOCODERS = {"griffinlim": vocoders.griffinlim, "mel": vocoders.mel, "world": vocoders.world}
+SLOWEST, FASTEST = 0.5, 2.0
+MARK = "@"
+
+
+def check_copy(name: object) -> None:
+    """Raises ConfigError where no copy has this name, or its package is not installed."""
+    if name == "world":
+        vocoders.pyworld_module()
+    if not isinstance(name, str) or not (name in VOCODERS or speed_of(name)):
+        near = suggestion(str(name), [*VOCODERS, "speed0.9", "speed1.1"])
+        speeds = f"speedX with X from {SLOWEST} to {FASTEST}"
+        raise ConfigError(f"no copy {shown(name)}{near}; there is {', '.join(VOCODERS)}, and {speeds}")
+
+
+def speed_of(name: str) -> float | None:
+    """The factor of a copy `speedX`, written as Python writes it; None where the name is none or changes nothing."""
+    try:
+        factor = float(name.removeprefix("speed")) if name.startswith("speed") else 1.0
+    except ValueError:
+        return None
+    return factor if name == f"speed{factor:g}" and factor != 1 and SLOWEST <= factor <= FASTEST else None
+
+
+def copied(samples: np.ndarray, copy: str) -> np.ndarray:
+    """(T,) float32 to its copy, of the same length except for another speed. A function of the samples alone."""
+    factor = speed_of(copy)
+    return played(samples, factor) if factor else VOCODERS[copy](samples)
+
+
+def split_copy(path: str) -> tuple[str, str]:
+    """The source's path and the copy's name ('' for none) of a path in an expanded list."""
+    source, mark, name = path.rpartition(MARK)
+    return (source, name) if mark and (name in VOCODERS or speed_of(name)) else (path, "")
+
+
+def load(path: str | Path) -> np.ndarray:
+    """(T,) float32 at 16 kHz of a file, or of `file@copy`. Raises DataError as `load_audio`, or where that is too short."""
+    source, copy = split_copy(str(path))
+    samples = load_audio(source)
+    if not copy:
+        return samples
+    made = copied(samples, copy)
+    if len(made) < MIN_SECONDS * SAMPLE_RATE:
+        raise DataError(f"{path}: {len(made) / SAMPLE_RATE:.3f} s long; at least {MIN_SECONDS} s is needed")
+    return made
+
+
+def with_copies(table: UtteranceList, copies: Sequence[str], classes: str = "system") -> UtteranceList:
+    """The list followed by itself once for each copy.
+
+    Parameters
+    ----------
+    table : UtteranceList
+        Of N rows.
+    copies : sequence of str
+    classes : str
+        "system": every system's copy is a class, `system@copy`; "copy": all systems' copies are one, `@copy`.
+
+    Returns
+    -------
+    UtteranceList
+        Of N · (1 + copies) rows.
+    """
+    columns = {name: list(getattr(table, name)) for name in ("paths", "systems", "languages", "conditions", "lines")}
+    for copy in copies:
+        columns["paths"] += [f"{path}{MARK}{copy}" for path in table.paths]
+        columns["systems"] += [f"{system if classes == 'system' else ''}{MARK}{copy}" for system in table.systems]
+        for name in ("languages", "conditions", "lines"):
+            columns[name] += getattr(table, name)
+    return replace(table, **columns)
+
+
+def class_names(table: UtteranceList) -> tuple[list[str], list[str]]:
+    """The real systems, sorted, and the copies' classes, sorted: in this order they are the class labels."""
+    rows = zip(table.paths, table.systems, strict=True)
+    pseudo = {system for path, system in rows if split_copy(path)[1]}
+    return sorted(set(table.systems) - pseudo), sorted(pseudo)
