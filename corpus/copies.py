@@ -54,7 +54,7 @@ def split_copy(path: str) -> tuple[str, str]:
 
 
 def load(path: str | Path) -> np.ndarray:
-    """(T,) float32 at 16 kHz of a file, or of `file@copy`. Raises DataError as `load_audio`, or where that is too short."""
+    """(T,) float32 at 16 kHz of a file, or of `file@copy`. Raises DataError as `load_audio`, or too short."""
     source, copy = split_copy(str(path))
     samples = load_audio(source)
     if not copy:
