@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scoring.backends import Backend, as_utterances, mapped
 from scoring.bins import BINS
 from scoring.bootstrap import LEVEL, intervals
 from scoring.cllr import cllr, min_cllr
@@ -50,6 +51,7 @@ def evaluate(
     costs: Sequence[Cost] = ((0.05, 1.0, 1.0),),
     false_acceptances: Sequence[float] = (0.01, 0.001),
     threshold: float | None = None,
+    backend: Backend | None = None,
     cohort: np.ndarray | None = None,
     top: int = TOP,
     draws: int = 1000,
@@ -70,6 +72,7 @@ def evaluate(
     costs : operating points (p_target, c_miss, c_fa)
     false_acceptances : rates, fractions, at which the threshold and the hits are told
     threshold : one carried from another list (dev), at which this list's rates and costs are told
+    backend : learned elsewhere, by which pairs are scored instead of by cosine
     cohort : (M, D) embeddings that normalise the scores (adaptive s-norm), with the `top` most alike of them
     draws : of the bootstrap; 0 for no intervals
     seed : of the bootstrap
@@ -94,8 +97,11 @@ def evaluate(
     if draws < 0:
         raise ScoringError(f"the bootstrap takes 0 or more draws, not {draws}")
     names = None if names is None else column(names, "names", len(embeddings))
-    listed = utterances(embeddings, labels, names)
+    listed = _listed(embeddings, labels, names, backend)
     if cohort is not None:
+        if backend is not None and backend.name == "plda":
+            raise ScoringError("score normalisation is of cosines, and plda gives likelihood ratios: choose one of them")
+        cohort = cohort if backend is None else mapped(backend, cohort)
         listed = normalised(listed, cohort, top)
     how = PassOptions(draws, seed, threads, device, progress)
     questions = [EqualError("pooled"), EqualError("macro"), *(LeastCost(*point) for point in costs)]
@@ -123,6 +129,11 @@ def evaluate(
     }
     result["det"], result["densities"] = trade_off(counts), densities(counts)
     return result
+
+
+def _listed(embeddings: np.ndarray, labels: Sequence, names: Sequence | None, backend: Backend | None) -> Utterances:
+    """The list, ready for its pairs to be scored."""
+    return utterances(embeddings, labels, names) if backend is None else as_utterances(backend, embeddings, labels, names)
 
 
 def first_of_each(names: Sequence) -> np.ndarray:
