@@ -100,7 +100,9 @@ def evaluate(
     listed = _listed(embeddings, labels, names, backend)
     if cohort is not None:
         if backend is not None and backend.name == "plda":
-            raise ScoringError("score normalisation is of cosines, and plda gives likelihood ratios: choose one of them")
+            raise ScoringError(
+                "score normalisation is of cosines, and plda gives likelihood ratios: choose one of them"
+            )
         cohort = cohort if backend is None else mapped(backend, cohort)
         listed = normalised(listed, cohort, top)
     how = PassOptions(draws, seed, threads, device, progress)
@@ -133,7 +135,9 @@ def evaluate(
 
 def _listed(embeddings: np.ndarray, labels: Sequence, names: Sequence | None, backend: Backend | None) -> Utterances:
     """The list, ready for its pairs to be scored."""
-    return utterances(embeddings, labels, names) if backend is None else as_utterances(backend, embeddings, labels, names)
+    return (
+        utterances(embeddings, labels, names) if backend is None else as_utterances(backend, embeddings, labels, names)
+    )
 
 
 def first_of_each(names: Sequence) -> np.ndarray:

@@ -111,7 +111,7 @@ def mapped(backend: Backend, embeddings: np.ndarray, names: np.ndarray | None = 
 
 
 def as_products(backend: Backend, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (N, K) and shifts (N,), float32, with which the `plda` score of i and j is rows_i · rows_j - shift_i - shift_j.
+    """Rows r (N, K) and shifts s (N,), float32: the `plda` score of i and j is r_i · r_j - s_i - s_j.
 
     With p the variance between systems in a direction where that within is 1, two points z and w have the ratio
     log(1 + p) - log(1 + 2 p) / 2 + z w p / (1 + 2 p) - (z² + w²) p² / (2 (1 + p) (1 + 2 p)), summed over directions.

@@ -7,9 +7,9 @@ from sklearn.covariance import ledoit_wolf as reference_ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from scoring import backends
+from scoring.all_pairs import evaluate
 from scoring.shrinkage import ledoit_wolf, spread
 from settings.errors import ScoringError
-from scoring.all_pairs import evaluate
 from tuneThreshold import curve_of, equal_error
 
 
