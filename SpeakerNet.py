@@ -77,13 +77,16 @@ class SpeakerNet(nn.Module):
         self.loss = plugins.build(loss, given, config.loss_options, everything)
         self.per_system = config.nPerSpeaker if config.sampler == "balanced" else 1
         self.legacy_loss = plugins.takes_any_keyword(loss)  # written for voxceleb_trainer, and for its torch
-        self.takes_groups = not self.legacy_loss or plugins.utterances_needed(loss) > 1
+        self.mixes = hasattr(self.loss, "mix")  # learns from mixed waveforms, too, which belong to no one system
+        self.takes_groups = not self.mixes and (not self.legacy_loss or plugins.utterances_needed(loss) > 1)
 
     def forward(self, waveforms: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Waveforms (B, T) and labels (B,), group-major, to the loss and the accuracy in percent, both scalars.
 
         Where several processes train together, B is this one's part, and the loss is that of the whole batch.
         """
+        if self.mixes:
+            waveforms, labels = self.loss.mix(waveforms, labels)
         x, labels = all_gather_with_grad(self.encoder(waveforms)), all_gather_with_grad(labels)
         if self.takes_groups and self.per_system > 1:
             x, labels = x.unflatten(0, (-1, self.per_system)), labels[:: self.per_system]

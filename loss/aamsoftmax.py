@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from loss._margin import MarginSoftmax
+from loss._margin import MarginSoftmax, turned
 
 
 class LossFunction(MarginSoftmax):
@@ -22,12 +22,21 @@ class LossFunction(MarginSoftmax):
         s. The paper's value is not known; 30 is the field's.
     """
 
-    def __init__(self, nOut: int, nClasses: int, *, margin: float = 0.2, scale: float = 30.0):
-        super().__init__(nOut, nClasses, margin=margin, scale=scale)
+    def __init__(
+        self,
+        nOut: int,
+        nClasses: int,
+        *,
+        margin: float = 0.2,
+        scale: float = 30.0,
+        margin_from: float = 0.0,
+        margin_epochs: int = 0,
+    ):
+        super().__init__(
+            nOut, nClasses, margin=margin, scale=scale, margin_from=margin_from, margin_epochs=margin_epochs
+        )
 
     def with_margin(self, cosine: torch.Tensor) -> torch.Tensor:
         m = self.margin
-        tiny = torch.finfo(cosine.dtype).eps  # the root's slope is infinite at 0: keep off it
-        sine = (1 - cosine.square()).clamp(min=tiny).sqrt()
         within = cosine > math.cos(math.pi - m)
-        return torch.where(within, cosine * math.cos(m) - sine * math.sin(m), cosine - m * math.sin(math.pi - m))
+        return torch.where(within, turned(cosine, m), cosine - m * math.sin(math.pi - m))

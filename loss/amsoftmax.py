@@ -18,8 +18,19 @@ class LossFunction(MarginSoftmax):
         s. The paper's value is not known; 30 is the field's.
     """
 
-    def __init__(self, nOut: int, nClasses: int, *, margin: float = 0.2, scale: float = 30.0):
-        super().__init__(nOut, nClasses, margin=margin, scale=scale)
+    def __init__(
+        self,
+        nOut: int,
+        nClasses: int,
+        *,
+        margin: float = 0.2,
+        scale: float = 30.0,
+        margin_from: float = 0.0,
+        margin_epochs: int = 0,
+    ):
+        super().__init__(
+            nOut, nClasses, margin=margin, scale=scale, margin_from=margin_from, margin_epochs=margin_epochs
+        )
 
     def with_margin(self, cosine: torch.Tensor) -> torch.Tensor:
         return cosine - self.margin

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from loss._groups import as_utterances, percent_correct
+from loss._groups import as_utterances, full_precision, percent_correct
 
 
 class LossFunction(nn.Module):
@@ -26,3 +26,8 @@ class LossFunction(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             logits = self.fc(x)
             return F.cross_entropy(logits, label), percent_correct(logits, label)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Embeddings (B, D) to Wx + b (B, C)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.fc(full_precision(x))

@@ -18,8 +18,9 @@ from tests.conftest import tone
 
 SYSTEMS, UTTERANCES = 8, 6
 LABELS = np.repeat(np.arange(SYSTEMS), UTTERANCES)
-RUNS = [(loss, "random", 1) for loss in ("softmax", "amsoftmax", "aamsoftmax")]
-RUNS += [(loss, "balanced", 2) for loss in ("softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto")]
+RUNS = [(loss, "random", 1) for loss in ("softmax", "amsoftmax", "aamsoftmax", "proxyanchor", "aamsoftmax_frozen")]
+RUNS += [(loss, "balanced", 2) for loss in ("softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto", "supcon")]
+RUNS += [(f"aamsoftmax_{more}", "balanced", 2) for more in ("subcenter", "intertopk")]  # regmixup draws by process
 
 
 class Tones(AudioFiles):

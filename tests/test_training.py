@@ -9,6 +9,7 @@ import torch
 
 from engine import checkpoints
 from evaluation import result_names
+from settings import plugins
 from tests.conftest import ROOT, command
 from trainSpeakerNet import main
 
@@ -70,9 +71,9 @@ def test_a_run_writes_the_whole_experiment(options, capsys):
     assert same(weights(folder), weights(folder.with_name("exp2")))
 
 
-@pytest.mark.parametrize("loss", ["softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto"])
+@pytest.mark.parametrize("loss", plugins.names("loss"))
 def test_every_loss_trains_with_the_balanced_sampler_and_falls(options, loss):
-    options |= {"trainfunc": loss, "sampler": "balanced", "batch_size": 4, "nPerSpeaker": 2, "max_epoch": 6}
+    options |= {"trainfunc": loss, "sampler": "balanced", "batch_size": 4, "nPerSpeaker": 2, "max_epoch": 12}
     assert main(command(options, "--dev_list", "")) == 0
     rows = metrics(options["save_path"])
     assert rows[-1]["loss"] < rows[0]["loss"]

@@ -1,18 +1,19 @@
 """Every loss keeps the contract, and ours equal, in value and gradient, loops written from the formulas in float64."""
 
 import inspect
-import math
 
 import pytest
 import torch
 
 from settings import plugins
+from tests.loss import formulas
 
-K, M, D = 4, 3, 6
+K, M, D, C = 4, 3, 6, 4
 NAMES = plugins.names("loss")
-OURS = ["softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto"]  # those whose formulas stand below
-CLASSIFIERS = [name for name in NAMES if plugins.utterances_needed(plugins.load("loss", name)) == 1]
+OURS = [name for name in NAMES if hasattr(formulas, name)]
+CLASSIFIERS = [name for name in NAMES if plugins.utterances_needed(plugins.load("loss", name)) == 1]  # of any batch
 METRIC = [name for name in NAMES if name not in CLASSIFIERS]
+MARGINS = [name for name in NAMES if "margin_epochs" in plugins.parameters(plugins.load("loss", name))]
 
 
 def embeddings(*shape, seed=0, dtype=torch.float32):
@@ -21,79 +22,21 @@ def embeddings(*shape, seed=0, dtype=torch.float32):
 
 def made(name, **options):
     torch.manual_seed(1)
-    return plugins.load("loss", name)(nOut=D, nClasses=K, **options)
+    return plugins.load("loss", name)(nOut=D, nClasses=C, **options)
 
 
-# The formulas, in plain Python over scalars: x (K, M, D) float64, p the loss's parameters by name in float64.
-
-
-def cosine(a, b):
-    return (a * b).sum() / (a.square().sum().sqrt() * b.square().sum().sqrt())
-
-
-def cross_entropy(rows, labels):
-    terms = [torch.logsumexp(torch.stack(row), 0) - row[label] for row, label in zip(rows, labels, strict=True)]
-    return torch.stack(terms).mean()
-
-
-def utterances(x):
-    return [(x[k, m], k) for k in range(x.shape[0]) for m in range(x.shape[1])]
-
-
-def softmax(x, p):
-    rows = [[(p["fc.weight"][j] * u).sum() + p["fc.bias"][j] for j in range(K)] for u, _ in utterances(x)]
-    return cross_entropy(rows, [k for _, k in utterances(x)])
-
-
-def amsoftmax(x, p, m=0.2, s=30.0):
-    rows = [[s * (cosine(u, p["weight"][j]) - m * (j == k)) for j in range(K)] for u, k in utterances(x)]
-    return cross_entropy(rows, [k for _, k in utterances(x)])
-
-
-def aamsoftmax(x, p, m=0.2, s=30.0):
-    def logit(u, j, k):
-        c = cosine(u, p["weight"][j])
-        if j != k:
-            return s * c
-        theta = torch.arccos(c)
-        return s * (torch.cos(theta + m) if theta + m <= math.pi else c - m * math.sin(math.pi - m))
-
-    rows = [[logit(u, j, k) for j in range(K)] for u, k in utterances(x)]
-    return cross_entropy(rows, [k for _, k in utterances(x)])
-
-
-def ge2e(x, p):
-    rows, labels = [], []
-    for k in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            row = []
-            for j in range(x.shape[0]):
-                members = [x[j, n] for n in range(x.shape[1]) if j != k or n != i]
-                row.append(p["w"] * cosine(x[k, i], sum(members) / len(members)).clamp(min=1e-6) + p["b"])
-            rows.append(row)
-            labels.append(k)
-    return cross_entropy(rows, labels)
-
-
-def angleproto(x, p):
-    centroids = [sum(x[j, n] for n in range(1, x.shape[1])) / (x.shape[1] - 1) for j in range(x.shape[0])]
-    rows = [[p["w"] * cosine(x[k, 0], c) + p["b"] for c in centroids] for k in range(x.shape[0])]
-    return cross_entropy(rows, list(range(x.shape[0])))
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", OURS)
-def test_value_and_gradients_equal_the_formula(name, seed):
-    loss = made(name).double()
+def check_against_formula(loss, x, labels, formula):
+    """Value, and gradients by embeddings and parameters, equal those of the loop, all in float64."""
+    loss = loss.double()
     with torch.no_grad():
         for parameter in loss.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, dtype=torch.float64))
-    x = embeddings(K, M, D, seed=seed).double().requires_grad_()
+    x = x.double().requires_grad_()
     reference_x = x.detach().clone().requires_grad_()
     reference_p = {n: p.detach().clone().requires_grad_() for n, p in loss.named_parameters()}
-    expected = globals()[name](reference_x, reference_p)
+    expected = formula(reference_x, labels.tolist(), reference_p | dict(loss.named_buffers()))
     expected.backward()
-    value, _ = loss(x, torch.arange(K))
+    value, _ = loss(x, labels)
     value.backward()
     assert value.item() == pytest.approx(expected.item(), rel=2e-6)
     torch.testing.assert_close(x.grad, reference_x.grad, rtol=1e-4, atol=1e-6)
@@ -101,17 +44,23 @@ def test_value_and_gradients_equal_the_formula(name, seed):
         torch.testing.assert_close(p.grad, reference_p[n].grad, rtol=1e-4, atol=1e-6)
 
 
-def test_aamsoftmax_keeps_falling_where_the_angle_passes_pi():
-    loss = made("aamsoftmax", margin=0.5)
-    cosines = torch.linspace(-1, 1, 2001, dtype=torch.float64)
-    assert (loss.with_margin(cosines).diff() > 0).all()
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", OURS)
+def test_value_and_gradients_equal_the_formula(name, seed):
+    check_against_formula(made(name), embeddings(K, M, D, seed=seed), torch.arange(K), getattr(formulas, name))
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name in CLASSIFIERS])
+def test_a_batch_without_groups_and_with_systems_seldom_or_absent_equals_the_formula(name):
+    labels = torch.tensor([2, 0, 2, 2, 1, 0])  # 3 is absent, 1 is alone
+    check_against_formula(made(name), embeddings(len(labels), D, seed=7), labels, getattr(formulas, name))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name):
     """What the engine counts on, for every file in loss/: shapes, a scalar loss, a percentage, gradients, bf16."""
     entry = plugins.load("loss", name)
-    loss = entry(nOut=D, nClasses=K)
+    loss = entry(nOut=D, nClasses=C)
     x = embeddings(K, M, D).requires_grad_()
     value, accuracy = loss(x, torch.arange(K))
     value.backward()
@@ -122,6 +71,23 @@ def test_contract(name):
     assert all(o.help for o in plugins.options(entry, name)), "every option has a help text"
     keyword_only = [p for p in inspect.signature(entry).parameters.values() if p.name not in ("nOut", "nClasses")]
     assert all(p.kind is p.KEYWORD_ONLY for p in keyword_only)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if hasattr(plugins.load("loss", n), "logits")])
+def test_logits_are_margin_free_scores_of_the_classes(name):
+    """What open-set reports and exports ask of a loss that has class weights: (B, C), behind the accuracy."""
+    loss, x, label = made(name), embeddings(C, 2, D), torch.arange(C)
+    logits = loss.logits(x.flatten(0, 1))
+    assert logits.shape == (2 * C, C) and logits.dtype == torch.float32
+    correct = 100 * (logits.argmax(1) == label.repeat_interleave(2)).float().mean()
+    assert loss(x, label)[1].item() == pytest.approx(correct.item())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loss.logits(x.flatten(0, 1)), logits)
+    assert loss.logits(x[0].bfloat16()).dtype == torch.float32
+
+
+def test_all_losses_with_class_weights_have_logits():
+    assert {n for n in OURS if not hasattr(plugins.load("loss", n), "logits")} == {"ge2e", "angleproto", "supcon"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -138,14 +104,6 @@ def test_degenerate_embeddings_give_finite_loss_and_gradient(name, kind):
     value.backward()
     assert value.isfinite() and x.grad.isfinite().all()
     assert all(p.grad.isfinite().all() for p in loss.parameters())
-
-
-@pytest.mark.parametrize("name", ["amsoftmax", "aamsoftmax"])
-def test_an_embedding_on_its_class_weight_has_a_finite_gradient(name):
-    loss = made(name)
-    x = loss.weight.detach().clone().requires_grad_()
-    loss(x, torch.arange(K))[0].backward()
-    assert x.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -170,25 +128,9 @@ def test_a_state_carries_all_that_a_loss_depends_on(name):
     with torch.no_grad():
         for parameter in source.parameters():
             parameter.mul_(1.1)
-    restored = plugins.load("loss", name)(nOut=D, nClasses=K)
+    restored = plugins.load("loss", name)(nOut=D, nClasses=C)
     restored.load_state_dict(source.state_dict(), strict=True)
     assert restored(x, torch.arange(K))[0] == source(x, torch.arange(K))[0]
-
-
-@pytest.mark.parametrize("name", [n for n in NAMES if hasattr(plugins.load("loss", n), "logits")])
-def test_logits_are_margin_free_scores_of_the_classes(name):
-    """What open-set reports and exports ask of a loss that has class weights: (B, C), behind the accuracy."""
-    loss, x, label = made(name), embeddings(8, D), torch.arange(8) % K
-    logits = loss.logits(x)
-    assert logits.shape == (8, K) and logits.isfinite().all()
-    correct = 100 * (logits.argmax(1) == label).float().mean()
-    assert loss(x, label)[1].item() == pytest.approx(correct.item())
-
-
-def test_accuracy_is_margin_free():
-    x = made("aamsoftmax").weight.detach() + 0.3 * embeddings(K, D)
-    plain = made("aamsoftmax", margin=0.0)(x, torch.arange(K))[1]
-    assert made("aamsoftmax", margin=1.5)(x, torch.arange(K))[1] == plain > 50
 
 
 @pytest.mark.parametrize("name", ["ge2e", "angleproto"])
@@ -207,3 +149,18 @@ def test_the_scale_stays_positive_and_can_grow_again(name):
 def test_metric_losses_say_that_they_need_groups(name, shape):
     with pytest.raises(ValueError, match="two or more utterances"):
         made(name)(embeddings(*shape), torch.arange(K))
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [2]])
+def test_supcon_of_a_batch_without_two_of_a_system_is_nothing(labels):
+    x = embeddings(len(labels), D).requires_grad_()
+    value, accuracy = made("supcon")(x, torch.tensor(labels))
+    value.backward()
+    assert value == 0 and accuracy == 0 and not x.grad.any()
+
+
+def test_supcon_accuracy_counts_nearest_neighbours_of_those_who_have_partners():
+    x = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [1.0, -0.3], [-1.0, 0.0]])
+    labels = torch.tensor([0, 0, 1, 1, 2])  # the last has no partner; those of system 1 are nearer to system 0
+    loss = plugins.load("loss", "supcon")()
+    assert float(loss(x, labels)[1]) == pytest.approx(50.0)
