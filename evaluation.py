@@ -13,6 +13,7 @@ from engine import checkpoints, diagnostics
 from engine.atomic_files import atomic_write
 from engine.distributed import broadcast_object, rank
 from engine.experiment import Experiment
+from engine.run_folder import config_lists, result_names
 from settings.errors import ScoringError
 from settings.options import Config
 from SpeakerNet import TracingModel, model_of
@@ -135,8 +136,9 @@ def score_trained(
     """Score dev and test lists in full when training has ended; the dev list's threshold is applied to the others."""
     lists = [data for data in (dev, *tests) if data]
     threshold = None
-    for name, data in zip(result_names([data.table.source for data in lists]), lists, strict=True):
-        found = score(model, data, name, experiment, checkpoint, threshold)
+    names = result_names(data.table.source for data in lists)
+    for data in lists:
+        found = score(model, data, names[data.table.source], experiment, checkpoint, threshold)
         if data is dev and found:
             threshold = found["threshold"]
 
@@ -145,17 +147,8 @@ def score_lists(config: Config) -> None:
     """--eval: score the test lists with --initial_model, which says which systems and languages training has seen."""
     model = model_of(checkpoints.read(config.initial_model), config)
     experiment = Experiment(config.save_path)
-    for name, path in zip(result_names(config.test_list), config.test_list, strict=True):
+    names = result_names(config_lists(config))
+    for path in config.test_list:
         root = config.test_path or config.train_path
         data = open_trial_list(config, path, root) or open_list(config, path, root)
-        score(model, data, name, experiment, config.initial_model)
-
-
-def result_names(lists: list[str]) -> list[str]:
-    """A short name for each list: its file's stem, with the folder before it where two would be called the same."""
-    stems = [Path(path).stem for path in lists]
-    names = [
-        stem if stems.count(stem) == 1 else f"{Path(path).parent.name}_{stem}"
-        for path, stem in zip(lists, stems, strict=True)
-    ]
-    return [name if names.count(name) == 1 else f"{i}_{name}" for i, name in enumerate(names, 1)]
+        score(model, data, names[path], experiment, config.initial_model)

@@ -52,7 +52,9 @@ def summary(folders: list[Folder]) -> str:
     header += [text for name in names for text in (f"{name} EER %", f"{name} macro EER %")]
     rows = []
     for folder in folders:
-        best = min((row for row in folder.rows if "dev_eer" in row), key=lambda row: row["dev_eer"], default={})
+        best = min(
+            (row for row in folder.rows if row.get("dev_eer") is not None), key=lambda row: row["dev_eer"], default={}
+        )
         config = [str(folder.config[key]) for key in ("model", "trainfunc", "sampler", "nOut")]
         epochs = [f"{len(folder.rows)} of {folder.config['max_epoch']}", str(best.get("epoch", "–"))]
         rates = [best.get("dev_eer"), best.get("dev_macro_eer")]
@@ -85,9 +87,9 @@ def learning(folders: list[Folder]) -> str:
     picture = page.picture(charts.learning_curves({f.name: f.rows for f in folders}), "learning curves")
     rows = []
     for folder in folders:
-        speed = [row["utterances_per_s"] for row in folder.rows if "utterances_per_s" in row]
-        waited = [row["data_wait"] for row in folder.rows if "data_wait" in row]
-        seconds = sum(row.get("seconds", 0) for row in folder.rows)
+        speed = [row["utterances_per_s"] for row in folder.rows if row.get("utterances_per_s") is not None]
+        waited = [row["data_wait"] for row in folder.rows if row.get("data_wait") is not None]
+        seconds = sum(row.get("seconds") or 0 for row in folder.rows)
         known = [f"{np.median(speed):.0f}", f"{np.median(waited):.1%}"] if speed and waited else ["–", "–"]
         rows.append([folder.name, *known, f"{seconds / 60:.1f}"])
     header = ["experiment", "utterances/s (median)", "waiting for data (median)", "minutes of training"]

@@ -8,8 +8,6 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from corpus.audio import load_audio
 from corpus.cache import GONE, SAMPLE, CacheFile, Entry, cache_path, index_bytes, read_cache, recipe, stamp
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList
+from engine.locks import Locked, hold
 from engine.parallel import in_order
 from settings.errors import ConfigError, DataError
 
@@ -57,7 +56,7 @@ def build_cache(
     names = list(dict.fromkeys(table.paths))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(path.with_name(f".{path.stem}.lock")):
+        with hold(path.with_name(f".{path.stem}.lock")):
             stamps = list(in_order(stamp, [f"{root}/{name}" for name in names], threads, ahead=64))
             if all(found == GONE for found in stamps):
                 raise ConfigError(f"no file of {table.source} is below {root}: is --path right? Nothing is written")
@@ -65,24 +64,10 @@ def build_cache(
             if before and unchanged(before, names, stamps, str(root), filters):
                 return summary(path, list(before.entries.values()), decoded=0, resumed=0)
             return build(path, names, stamps, str(root), before, threads, filters)
+    except Locked as locked:
+        raise ConfigError(f"{directory}: another build of this cache is running, {locked}") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when the process dies. Raises ConfigError where another holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two builds of one cache at once are not noticed there
-        fcntl = None
-    with lock.open("w") as file:
-        if fcntl:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigError(f"{lock.parent}: another build of this cache is running") from None
-        yield
 
 
 def finished_before(path: Path, filters: AudioFilters) -> CacheFile | None:

@@ -1,12 +1,9 @@
 """An experiment is a folder: config.yaml, environment.json, model/, result/ (log, metrics, scores), tensorboard/."""
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import platform
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +18,7 @@ import torchaudio
 from engine import checkpoints
 from engine.atomic_files import link_or_copy, write_text
 from engine.distributed import barrier, broadcast_object, rank
+from engine.locks import Locked, hold
 from settings.errors import ConfigError
 from settings.options import Config
 from settings.plugins import ROOT
@@ -96,17 +94,12 @@ class Experiment:
         if not self.writes:
             yield
             return
-        with (self.path / ".lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise ConfigError(f"--save_path {self.path}: in use by {file.read().strip() or 'another'}") from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            self.sweep()
-            yield
+        try:
+            with hold(self.path / ".lock"):
+                self.sweep()
+                yield
+        except Locked as locked:
+            raise ConfigError(f"--save_path {self.path}: in use by {locked}") from None
 
     def save_last(self, state: dict) -> None:
         """last.model; the one before it stays as previous.model."""

@@ -1,19 +1,15 @@
 """Where options are given: a command line and a YAML file, each read into name → what was written and where."""
 
 import argparse
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
 from settings.arguments import Parser
 from settings.errors import ConfigError
+from settings.plain_yaml import plain_value, yaml_tree
 from settings.plugins import Option
-from settings.text import shown, unusable
-
-PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq")}
-NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+from settings.text import unusable
 
 
 @dataclass(frozen=True)
@@ -97,38 +93,3 @@ def read_yaml(path: str) -> dict[str, RawValue]:
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return given
-
-
-def yaml_tree(path: str) -> yaml.Node | None:
-    """The parsed but not yet built document of a YAML file; None where it is empty."""
-    try:
-        return yaml.compose(Path(path).read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigError(f"--config {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply; a config is flat, one 'option: value' a line") from None
-
-
-def plain_value(node: yaml.Node) -> object:
-    """A scalar or a list of scalars. Nothing deeper is ever built, so that aliases cannot grow.
-
-    Raises ValueError on anything else. Of numbers, only decimal forms are taken: YAML 1.1 reads 010 as 8, 1:30 as 90.
-    """
-    if node.tag not in PLAIN:
-        raise ConfigError(f"the tag {node.tag} has no place in a config: expected a plain value or a list of them")
-    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
-        return [plain_value(item) for item in node.value]
-    if not isinstance(node, yaml.ScalarNode):
-        raise ConfigError("expected a plain value or a list of them")
-    if unusable(node.value):
-        raise ConfigError(f"the value {unusable(node.value)}")
-    if node.tag in NUMBERS and (":" in node.value or re.match("[-+]?0[0-9a-zA-Z_]", node.value)):
-        raise ConfigError(f"{node.value} is no decimal number")
-    try:
-        return yaml.SafeLoader("").construct_object(node)
-    except (LookupError, AttributeError):  # what PyYAML raises where a tag does not go with its value
-        raise ConfigError(f"{shown(node.value)} is not what its tag says") from None

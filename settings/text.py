@@ -1,6 +1,7 @@
 """How messages put values, names and lists of things into words."""
 
 import difflib
+import html
 import re
 from collections.abc import Sequence
 
@@ -13,6 +14,47 @@ def shown(value: object, most: int = 100) -> str:
     """A value as an error message shows it: in one line, not too long, with nothing that a terminal would obey."""
     text = " ".join(repr(value).split())
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+def for_terminal(text: str) -> str:
+    """A name as a terminal or a log may have it: what is not printable (escapes, line ends, …) is written out.
+
+    Examples
+    --------
+    >>> for_terminal("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def for_markdown(text: str) -> str:
+    """A name as a Markdown table or list may have it: nothing in it is markup, and no HTML.
+
+    Examples
+    --------
+    >>> for_markdown("a|b <i>")
+    'a\\\\|b &lt;i&gt;'
+    """
+    return html.escape(re.sub(r"([\\`*\[\]|~])", r"\\\1", for_terminal(text)), quote=False)
+
+
+def for_html(text: str) -> str:
+    """A name as the text or an attribute of an HTML page may have it."""
+    return html.escape(for_terminal(text))
+
+
+def for_csv(text: str) -> str:
+    """A name as a spreadsheet may have it: what it would take for a formula begins with an apostrophe.
+
+    Examples
+    --------
+    >>> for_csv("=1+1"), for_csv("-bark"), for_csv("vits")
+    ("'=1+1", "'-bark", 'vits')
+    """
+    text = for_terminal(text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def unusable(text: str) -> str:

@@ -1,22 +1,22 @@
 """One attempt at a run, on whichever machine: the ordinary trainer in its own process, alone in its folder."""
 
-import fcntl
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 
 from engine.atomic_files import write_text
+from engine.locks import Locked, hold
+from settings.errors import UserError
 from settings.plugins import ROOT
 from sweeping.grid import Run
-from sweeping.run_status import LOCK, LOG, RECORD, finished, read_json
+from sweeping.run_status import LOCK, LOG, finished, read_record, record_file
 
 TRAINER = ROOT / "trainSpeakerNet.py"
 PATIENCE = 120.0  # seconds: a trainer that was asked to stop saves first, and only then lets go of its folder
@@ -31,29 +31,8 @@ class Outcome:
     reason: str = ""
 
 
-class Busy(Exception):
-    """Another process is at work in the folder."""
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[int]:
-    """Hold the folder's lock and give its file descriptor: a child that inherits it holds on, even if we die."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a") as file:
-        given_up = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > given_up:
-                    raise Busy(f"{folder}: another process is at work there") from None
-                time.sleep(0.2)
-        yield file.fileno()
-
-
 def launch(run: Run, folder: str, environment: dict[str, str], started: Callable | None = None) -> Outcome:
-    """Train the run from where it stands to its end, unless it is there already.
+    """Train the run from where it stands to its end, unless it is there already. Nothing but a bug is raised.
 
     Parameters
     ----------
@@ -63,8 +42,9 @@ def launch(run: Run, folder: str, environment: dict[str, str], started: Callable
     """
     os.chdir(folder)
     try:
-        with alone(run.folder) as lock:
-            record = {"attempts": read_json(run.folder / RECORD).get("attempts", 0), "host": socket.gethostname()}
+        run.folder.mkdir(parents=True, exist_ok=True)
+        with hold(run.folder / LOCK, wait=PATIENCE) as lock:
+            record = {"attempts": read_record(run).get("attempts", 0), "host": socket.gethostname()}
             if finished(run):  # by somebody else, while we waited
                 return Outcome("done")
             record |= {"attempts": record["attempts"] + 1, "status": "running", "started": time.time()}
@@ -74,14 +54,16 @@ def launch(run: Run, folder: str, environment: dict[str, str], started: Callable
             ended = {"status": outcome.status, "exit": exit_status, "reason": outcome.reason, "ended": time.time()}
             write_record(run, record | ended)
             return outcome
-    except Busy as busy:
-        return Outcome("failed", reason=str(busy))
+    except Locked as locked:
+        return Outcome("failed", reason=f"{run.folder} is in use by {locked}")
+    except (OSError, UserError) as error:
+        return Outcome("failed", reason=str(error))
 
 
 def train(run: Run, environment: dict[str, str], lock: int, started: Callable | None) -> int:
     """The trainer's exit status. What it says goes to the folder's sweep.log."""
     bound = [sys.executable, "-m", "sweeping.die_with_parent", str(os.getpid())]
-    command = [*bound, sys.executable, str(TRAINER), *run.words]
+    command = [*(bound if os.name == "posix" else ()), sys.executable, str(TRAINER), *run.words]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     with (run.folder / LOG).open("ab") as log:
         process = subprocess.Popen(
@@ -90,7 +72,7 @@ def train(run: Run, environment: dict[str, str], lock: int, started: Callable | 
             stdout=log,
             stderr=log,
             env=os.environ | {"PYTHONPATH": path} | environment,
-            pass_fds=[lock],
+            pass_fds=[lock] if os.name == "posix" else (),
             start_new_session=True,  # the terminal's Ctrl-C is ours to pass on, once
         )
     if started:
@@ -124,4 +106,4 @@ def last_line(path: Path) -> str:
 
 def write_record(run: Run, record: dict) -> None:
     """sweep.json: how often the run was tried, where, and how the last attempt ended."""
-    write_text(run.folder / RECORD, dumps(record, indent=2, ensure_ascii=False) + "\n")
+    write_text(record_file(run), dumps(record, indent=2, ensure_ascii=False) + "\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from engine.parallel import usable_cores
 from sweeping.grid import Run
 from sweeping.launch import Outcome, launch
 
@@ -22,7 +23,7 @@ class LocalEngine:
 
     def __init__(self, parallel: int, cpus: float = 0):
         self.parallel = parallel
-        threads = str(max(1, int(cpus or len(os.sched_getaffinity(0)) // parallel)))
+        threads = str(max(1, int(cpus or usable_cores() // parallel)))
         self.threads = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
         self.pool = ThreadPoolExecutor(parallel)
         self.places = list(range(parallel))  # which of them are free

@@ -1,17 +1,16 @@
 """Where a run stands, read from its experiment folder alone: whoever looks, on whatever machine, sees the same."""
 
-import fcntl
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from evaluation import result_names
+from engine.locks import is_held
+from engine.run_folder import config_lists, read_config, read_metrics, read_results, result_names
 from settings.errors import ConfigError
+from settings.files import read_json
+from settings.text import bulleted, shown
 from sweeping.grid import Run
 
-LOCK, RECORD, LOG = "sweep.lock", "sweep.json", "sweep.log"
+LOCK, LOG = "sweep.lock", "sweep.log"
 # Options that change where and how fast a run computes, not what.
 MACHINE = ("save_path", "device", "nDataLoaderThread", "audio_memory", "cache", "save_interval")
 
@@ -39,16 +38,16 @@ class State:
 
 def finished(run: Run) -> bool:
     """Whether all epochs are trained and all test lists scored."""
-    return len(metrics(run)) >= run.config.max_epoch and all(test_results(run).values())
+    return len(read_metrics(run.folder)) >= run.config.max_epoch and all(test_results(run).values())
 
 
 def state(run: Run) -> State:
     """What the run's folder says."""
-    rows, tests = metrics(run), test_results(run)
-    seconds = [row["seconds"] for row in rows if "seconds" in row]
-    evaluated = [row for row in rows if "dev_eer" in row]
+    rows, tests = read_metrics(run.folder), test_results(run)
+    seconds = [row["seconds"] for row in rows if row.get("seconds") is not None]
+    evaluated = [row for row in rows if row.get("dev_eer") is not None]
     best = min(evaluated, key=lambda row: row["dev_eer"], default={})
-    record = read_json(run.folder / RECORD)
+    record = read_record(run)
     kind = kind_of(run, record)
     return State(
         kind,
@@ -64,71 +63,44 @@ def kind_of(run: Run, record: dict) -> str:
     """The word for where a run stands."""
     if finished(run):
         return "done"
-    if locked(run.folder):
+    if is_held(run.folder / LOCK):
         return "running"
     if record.get("status") == "failed":
         return "failed"
     return "interrupted" if (run.folder / "model" / "last.model").exists() else "waiting"
 
 
-def metrics(run: Run) -> list[dict]:
-    """A row for each finished epoch."""
-    return read_rows(run.folder / "result" / "metrics.jsonl")
-
-
 def test_results(run: Run) -> dict[str, dict]:
     """Short name of each test list to its results, empty where it is not scored yet."""
-    names = result_names(run.config.test_list)
-    return {name: read_json(run.folder / "result" / f"eval_{name}.json") for name in names}
+    names = result_names(config_lists(run.config))
+    return {names[path]: read_results(run.folder, names[path]) for path in run.config.test_list}
 
 
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a metrics.jsonl; none where there is no such file yet."""
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
+def record_file(run: Run) -> Path:
+    """What the sweep itself notes of a run: how often it was tried, where, and how the last attempt ended."""
+    return run.folder / "sweep.json"
 
 
-def read_json(path: Path) -> dict:
-    """The object of a JSON file; empty where there is no such file yet."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-
-
-def locked(folder: Path) -> bool:
-    """Whether a process, here or on another machine that shares the folder, is at work on it."""
-    try:
-        with (folder / LOCK).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+def read_record(run: Run) -> dict:
+    """The sweep's note; {} before the first attempt. Raises ConfigError where it is damaged."""
+    path = record_file(run)
+    record = read_json(path) if path.exists() else {}
+    kinds = {"attempts": int, "status": str, "reason": str}
+    wrong = [name for name, kind in kinds.items() if not isinstance(record.get(name, kind()), kind)]
+    if wrong:
+        raise ConfigError(f"{path}: {wrong[0]} is {shown(record[wrong[0]])}, which no sweep writes (remove the file)")
+    return record
 
 
 def check_same(runs: list[Run]) -> None:
     """Raises ConfigError where a folder holds a run of another configuration: its result would pass for this one's."""
     mistakes = []
     for run in runs:
-        try:
-            recorded = yaml.safe_load((run.folder / "config.yaml").read_text(encoding="utf-8")) or {}
-        except FileNotFoundError:
+        if not (run.folder / "config.yaml").exists():
             continue
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            mistakes.append(f"{run.folder}/config.yaml cannot be read")
-            continue
-        wanted = run.config.flat()
+        recorded, wanted = read_config(run.folder), run.config.flat()
         for key in sorted((recorded.keys() & wanted.keys()) - set(MACHINE)):
             if recorded[key] != wanted[key]:
-                mistakes.append(f"{run.folder} has {key} {recorded[key]}, and this sweep {wanted[key]}")
+                mistakes.append(f"{run.folder} has {key} {shown(recorded[key])}, and this sweep {shown(wanted[key])}")
     if mistakes:
-        shown = mistakes[:10] + [f"... and {len(mistakes) - 10} more"] * (len(mistakes) > 10)
-        raise ConfigError("\n".join([*shown, "name another --save_path, or remove the folders"]))
+        raise ConfigError(bulleted("other runs lie there: name another --save_path, or remove the folders", mistakes))

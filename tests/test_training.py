@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from engine import checkpoints
-from evaluation import result_names
 from settings import plugins
 from tests.conftest import ROOT, command
 from trainSpeakerNet import main
@@ -194,12 +193,6 @@ def test_a_file_that_vanishes_during_training_is_named(options, corpus, capsys, 
 
     monkeypatch.setattr(ModelTrainer, "step", vanish)
     assert "fake/a/s2" in refused(capsys, options, "--audio_memory", 0)
-
-
-def test_results_of_lists_of_one_name_do_not_overwrite_each_other():
-    assert result_names(["a/dev.csv", "a/test.csv"]) == ["dev", "test"]
-    assert result_names(["a/test.csv", "b/test.csv"]) == ["a_test", "b_test"]
-    assert len(set(result_names(["a/test.csv", "x/a/test.csv"]))) == 2
 
 
 def test_the_demo_config_made_tiny_runs(tmp_path, monkeypatch, capsys):

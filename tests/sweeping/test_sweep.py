@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import sweep
+from engine.locks import is_held
 from settings.errors import ConfigError
 from sweeping import grid, launch, run_status, sweep_file, table
 from sweeping.progress_bar import ProgressBar
@@ -137,7 +138,7 @@ def test_a_stopped_sweep_stops_its_trainers_and_says_so(tmp_path):
     assert process.returncode == 128 + signal.SIGTERM
     assert "the same command goes on from here" in err
     run = next((tmp_path / "exps").glob("*/sweep.lock")).parent
-    assert not run_status.locked(run)
+    assert not is_held(run / run_status.LOCK)
 
 
 def test_two_sweeps_of_one_folder_do_not_train_a_run_twice(tmp_path):
@@ -167,3 +168,23 @@ def test_runs_share_the_gpus_that_are_visible(monkeypatch):
 
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "2,5")
     assert [gpu(place)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == ["2", "5", "2"]
+
+
+def test_a_run_is_done_when_dev_and_test_lists_share_a_file_name(tmp_path):
+    path = write_sweep(tmp_path, (10,), (1,), dev_list="dev/list.csv", test_list="test/list.csv")
+    (run,) = grid.runs(sweep_file.read(str(path)), [])
+    (run.folder / "result").mkdir(parents=True)
+    (run.folder / "result" / "metrics.jsonl").write_text("".join(f'{{"epoch": {n}}}\n' for n in (1, 2, 3)))
+    (run.folder / "result" / "eval_test_list.json").write_text('{"eer": 0.1}')  # as the trainer names it
+    assert run_status.state(run).tests == {"test_list": {"eer": 0.1, "macro_eer": None}}
+    assert run_status.finished(run)
+
+
+@pytest.mark.parametrize("damage", ["[]", '{"attempts": "x"}', '{"status": 3}', "{", '{"attempts": NaN}'])
+def test_a_damaged_note_of_the_sweep_is_named(tmp_path, capsys, damage):
+    path = write_sweep(tmp_path, (10,), (1,))
+    (run,) = grid.runs(sweep_file.read(str(path)), [])
+    run.folder.mkdir(parents=True)
+    (run.folder / "sweep.json").write_text(damage)
+    assert sweep.main([str(path)]) == 2
+    assert "sweep.json" in capsys.readouterr().err
