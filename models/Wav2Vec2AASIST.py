@@ -11,11 +11,10 @@ from torch import Tensor
 
 from models._aasist import AASIST
 from models._padding import by_size
-from models._ssl import SSLFrontEnd
+from models._ssl import SSLFrontEnd, chosen_layers
 from models._ssl_cache import HiddenStateCache
-from models._ssl_weights import SAMPLE_RATE, XLS_R_300M, from_fairseq, load
-from settings.errors import DataError
-from settings.resolve import ConfigError
+from models._ssl_weights import XLS_R_300M, from_fairseq, load
+from settings.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,8 @@ class MainModel(AASIST):
     ssl_init : str
         pretrained, or random weights (benchmarks, checkpoints that carry all weights; asks no network)
     ssl_layers : str
-        hidden states to use: last, weighted (a learned mix of all), or the number of a layer, above which none is kept
+        hidden states to use: last, weighted (a learned mix of all), the number of a layer, above which none is kept, or
+        two numbers, as 1-5, for a learned mix of these
     ssl_normalize : bool
         zero mean and unit variance per utterance (checkpoints of SSL_Anti-spoofing were trained without)
     ssl_mask : float
@@ -71,14 +71,14 @@ class MainModel(AASIST):
         grad_checkpointing: bool = False,
     ):
         check_ranges(ssl_mask, ssl_freeze_epochs, ssl_lr_scale, ssl_layer_decay)
-        if ssl_cache and (not freeze_ssl or ssl_layers == "weighted"):
+        if ssl_cache and (not freeze_ssl or not (ssl_layers == "last" or ssl_layers.isdecimal())):
             raise ConfigError("--ssl_cache needs --freeze_ssl, and --ssl_layers last or a number")
         speech_model = load(ssl_path, pretrained=ssl_init == "pretrained")
-        check_layers(ssl_layers, speech_model.config.num_hidden_layers, ssl_path)
+        layers = chosen_layers(ssl_layers, speech_model.config.num_hidden_layers, ssl_path)
         super().__init__(speech_model.config.hidden_size, nOut)
         self.ssl_model = SSLFrontEnd(
             speech_model,
-            layers=ssl_layers,
+            layers=layers,
             normalize=ssl_normalize,
             mask=ssl_mask,
             freeze_cnn=freeze_cnn,
@@ -100,7 +100,8 @@ class MainModel(AASIST):
         front-end once per length where its normalisation would see the padding. Raises DataError on audio that makes
         fewer than three frames.
         """
-        self.check_length(x.shape[1] if lengths is None else int(lengths.min()))
+        samples = x.shape[1] if lengths is None else int(lengths.min())
+        self.ssl_model.check_length(samples, self.min_frames, "Wav2Vec2AASIST")
         if lengths is None:
             return self.embed(self.hidden(x))
         if self.ssl_model.padding_safe:
@@ -111,15 +112,6 @@ class MainModel(AASIST):
     def hidden(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Hidden states (B, F, width) of waveforms (B, T), from the cache where there is one."""
         return (self.cache or self.ssl_model)(x, lengths)
-
-    def check_length(self, samples: int) -> None:
-        """DataError on audio that is too short for the first pooling of the back-end."""
-        least = self.ssl_model.samples(self.min_frames)
-        if samples < least:
-            raise DataError(
-                f"an utterance of {samples} samples ({samples / SAMPLE_RATE:.3f} s) is too short for Wav2Vec2AASIST, "
-                f"which needs {least} ({least / SAMPLE_RATE:.3f} s): take it off the list, or score by --eval_frames"
-            )
 
     def on_epoch(self, epoch: int) -> None:
         """Called before training epoch `epoch`, counted from 0: freezes the speech model, or sets it free."""
@@ -177,10 +169,3 @@ def check_ranges(mask: float, freeze_epochs: int, lr_scale: float, layer_decay: 
     ]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-
-
-def check_layers(layers: str, available: int, path: str) -> None:
-    """ConfigError where `layers` is neither last nor weighted nor the number of a layer that the model has."""
-    if layers in ("last", "weighted") or (layers.isdecimal() and 1 <= int(layers) <= available):
-        return
-    raise ConfigError(f"--ssl_layers {layers}: last, weighted, or a layer of {path} from 1 to {available}")

@@ -1,8 +1,13 @@
 """The self-supervised front-end: waveforms to the hidden states of a wav2vec 2.0, HuBERT or WavLM model."""
 
+import re
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from models._ssl_weights import SAMPLE_RATE
+from settings.errors import ConfigError, DataError
 
 VARIANCE_FLOOR = 1e-7  # of the published feature extractors
 MASK_SPAN = 10  # frames that one mask hides (wav2vec 2.0, section 3.1)
@@ -27,19 +32,34 @@ def span_mask(shape: tuple[int, int], share: float, device: torch.device) -> Ten
     return F.max_pool1d(F.pad(begins, (MASK_SPAN - 1, 0)), MASK_SPAN, stride=1).bool()
 
 
+def chosen_layers(layers: str, available: int, path: str) -> range:
+    """The hidden states that --ssl_layers names: 0 is what enters the first transformer layer, n the n-th one's output.
+
+    "last", "weighted" (all of them), a number or two, "1-5". Raises ConfigError where the model has no such layers.
+    """
+    if layers in ("last", "weighted"):
+        return range(available if layers == "last" else 0, available + 1)
+    named = re.fullmatch(r"(\d+)(?:-(\d+))?", layers, re.ASCII)
+    first, last = (int(named[1]), int(named[2] or named[1])) if named else (0, 0)
+    if not 1 <= first <= last <= available:
+        known = f"last, weighted, or a layer of {path} from 1 to {available}, or several, as 1-{available}"
+        raise ConfigError(f"--ssl_layers {layers}: {known}")
+    return range(first, last + 1)
+
+
 class SSLFrontEnd(nn.Module):
     """A speech model of transformers as a front-end.
 
-    `model`: from `_ssl_weights.load`. `layers`: "last", "weighted" (a learned mix of all hidden states) or a number N,
-    the output of transformer layer N, above which nothing is kept. `mask`: share of frames hidden in training.
-    `freeze_cnn`, `freeze_all`: what is never trained. Frozen parts keep no graph and run as in evaluation.
+    `model`: from `_ssl_weights.load`. `layers`: from `chosen_layers`; several are mixed by learned weights, and no
+    transformer layer above the last of them is kept. `mask`: share of frames hidden in training. `freeze_cnn`,
+    `freeze_all`: what is never trained. Frozen parts keep no graph and run as in evaluation.
     """
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        layers: str = "last",
+        layers: range,
         normalize: bool = True,
         mask: float = 0.0,
         freeze_cnn: bool = False,
@@ -51,11 +71,8 @@ class SSLFrontEnd(nn.Module):
         self.normalize = normalize
         self.mask = mask
         self.frozen = freeze_all  # for now; `MainModel.on_epoch` may lift it
-        self.layer_weights = None
-        if layers == "weighted":
-            self.layer_weights = nn.Parameter(torch.zeros(len(model.encoder.layers) + 1))
-        elif layers != "last":
-            self.cut(int(layers))
+        self.layer_weights = nn.Parameter(torch.zeros(len(layers))) if len(layers) > 1 else None
+        self.cut(layers[-1])
         self.settle_masking()
         self.settle_gradients(freeze_cnn, freeze_all)
         if grad_checkpointing:
@@ -119,6 +136,15 @@ class SSLFrontEnd(nn.Module):
             samples = (samples - kernel) // stride + 1
         return samples
 
+    def check_length(self, samples: int, frames: int, model: str) -> None:
+        """DataError on audio too short for the frames that `model` needs."""
+        least = self.samples(frames)
+        if samples < least:
+            raise DataError(
+                f"an utterance of {samples} samples ({samples / SAMPLE_RATE:.3f} s) is too short for {model}, "
+                f"which needs {least} ({least / SAMPLE_RATE:.3f} s): take it off the list, or score by --eval_frames"
+            )
+
     def samples(self, frames: int) -> int:
         """The fewest samples that make so many frames."""
         config = self.model.config
@@ -134,7 +160,8 @@ class SSLFrontEnd(nn.Module):
             states = self.hidden_states(wave, lengths)
         if self.layer_weights is None:
             return states[-1]
-        return sum(weight * state for weight, state in zip(self.layer_weights.softmax(0), states, strict=True))
+        weights = self.layer_weights.softmax(0)
+        return sum(weight * state for weight, state in zip(weights, states[-len(weights) :], strict=True))
 
     def hidden_states(self, wave: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
         """Input and output of every transformer layer, or the last output alone, each (B, F, width)."""

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from engine.atomic_files import atomic_write
 from models._ssl import SSLFrontEnd
-from settings.errors import DataError
-from settings.resolve import ConfigError
+from settings.errors import ConfigError, DataError
 
 
 class HiddenStateCache:

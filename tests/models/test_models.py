@@ -16,6 +16,10 @@ SMALL = {  # options that make a large model small enough for a test, in each fo
         "pretrained": lambda folder: {"ssl_path": folder()},
         "random": lambda folder: {"ssl_path": folder(), "ssl_init": "random"},
     },
+    "SSLPooling": {
+        "linear": lambda folder: {"ssl_path": folder(), "ssl_layers": "1-2"},
+        "hidden": lambda folder: {"ssl_path": folder("wavlm", "like_base"), "ssl_layers": "2", "hidden": 5},
+    },
 }
 FORMS = {"": lambda _: {}}
 CASES = {f"{name} {form}".strip(): (name, make) for name in NAMES for form, make in SMALL.get(name, FORMS).items()}

@@ -43,10 +43,11 @@ def test_layers_are_those_of_transformers(folder, family, make):
     output = whole(wave, output_hidden_states=True)
     states = [*output.hidden_states[:-1], output.last_hidden_state]
     assert len(states) == 4
-    for layers, expected in {"last": states[3], "3": states[3], "2": states[2], "weighted": sum(states) / 4}.items():
+    mixes = {"weighted": sum(states) / 4, "1-2": sum(states[1:3]) / 2, "2-3": sum(states[2:]) / 2, "1-1": states[1]}
+    for layers, expected in ({"last": states[3], "3": states[3], "2": states[2]} | mixes).items():
         model = MainModel(4, ssl_path=folder(family, make), ssl_layers=layers, ssl_normalize=False).eval()
         torch.testing.assert_close(model.ssl_model(wave), expected)
-        assert len(model.ssl_model.model.encoder.layers) == (2 if layers == "2" else 3)
+        assert len(model.ssl_model.model.encoder.layers) == {"2": 2, "1-2": 2, "1-1": 1}.get(layers, 3)
 
 
 def test_masks_hide_their_share_in_training_and_nothing_in_evaluation(folder):

@@ -98,6 +98,18 @@ def test_parameter_count(nOut, count):
     assert sum(p.numel() for p in MainModel(nOut).parameters()) == count
 
 
+@pytest.mark.parametrize("encoder_type, pooling", [("SAP", 0), ("ASP", 128 * 50)])
+def test_80_bands_take_as_many_parameters_and_give_what_one_at_a_time_gives(encoder_type, pooling):
+    model = MainModel(50, n_mels=80, encoder_type=encoder_type).eval()
+    assert sum(p.numel() for p in model.parameters()) == 1_377_480 + pooling
+    assert bool(model.torchfb.mel_scale.fb.sum(dim=0).all()), "no band is empty"
+    lengths = torch.tensor([16_000, 9_000, 16_100])
+    batch = 0.1 * torch.randn(3, 16_100) * (torch.arange(16_100) < lengths[:, None])
+    with torch.inference_mode():
+        alone = torch.cat([model(batch[i : i + 1, :n]) for i, n in enumerate(lengths)])
+        torch.testing.assert_close(model(batch, lengths), alone, rtol=0, atol=1e-5)
+
+
 FORMS = {
     "bare encoder": lambda state: {"model": state},
     "whole network": lambda state: {f"__S__.{n}": v for n, v in state.items()} | {"__L__.weight": torch.zeros(3, 12)},

@@ -97,9 +97,11 @@ def test_options_out_of_range_are_all_named():
     ]
 
 
-@pytest.mark.parametrize("layers", ["0", "4", "-1", "first", "2.0"])
+@pytest.mark.parametrize("layers", ["0", "4", "-1", "first", "2.0", "0-2", "2-4", "3-2", "1-", "-", "1-2-3"])
 def test_layers_that_the_model_has_not_are_refused(folder, layers):
-    with pytest.raises(ConfigError, match=r"--ssl_layers .*: last, weighted, or a layer of .* from 1 to 3"):
+    with pytest.raises(
+        ConfigError, match=r"--ssl_layers .*: last, weighted, or a layer of .* from 1 to 3, or several, as 1-3"
+    ):
         MainModel(4, ssl_path=folder(), ssl_layers=layers)
 
 
