@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 import scoring
-from corpus.lists import UtteranceList
+from corpus.conditions import printed, resolve_conditions
+from corpus.embedding_file import SavedEmbeddings, write_embeddings
+from corpus.lists import UtteranceList, first_of_each
 from DatasetLoader import Dataset, open_list, open_trial_list
 from engine import checkpoints, diagnostics
-from engine.atomic_files import atomic_write
 from engine.distributed import broadcast_object, rank
 from engine.experiment import Experiment
 from engine.run_folder import config_lists, result_names
@@ -67,7 +68,7 @@ def score(
     if rank():
         return broadcast_object(None)
     if model.config.save_embeddings:
-        save_embeddings(model.config.save_embeddings, embeddings, data)
+        save_embeddings(model.config.save_embeddings, embeddings, data, model)
     try:
         found = results(model, data, embeddings, threshold)
     except ScoringError as error:
@@ -76,8 +77,8 @@ def score(
         log.warning("%s: no error rates: %s", data.table.source, error)
         return broadcast_object(None)
     found = {"list": data.table.source, "checkpoint": checkpoint, "audio": how_read(model.config)} | found
-    scoring.write_results(found | {"skipped": data.skipped}, experiment.results, name)
-    log.info("\n%s", scoring.table(found, data.table.source))
+    scoring.write_results(found | {"skipped": data.skipped}, experiment.results, name, printed)
+    log.info("\n%s", scoring.table(found, data.table.source, printed))
     return broadcast_object(found)
 
 
@@ -88,7 +89,7 @@ def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshol
         return scoring.evaluate_trials(scores, data.trials.labels, costs=how(model)["costs"], threshold=threshold)
     table = data.table
     if model.config.dedup:
-        kept = scoring.first_of_each(table.paths)
+        kept = first_of_each(table.paths)
         table, embeddings = table.take(kept.tolist()), embeddings[kept]
     return scoring.evaluate(
         embeddings,
@@ -103,11 +104,7 @@ def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshol
 
 def conditions(table: UtteranceList, model: TracingModel) -> list[str] | None:
     """The list's own column, or else what the train list's systems and languages say; None where neither is known."""
-    if all(table.conditions):
-        return table.conditions
-    if all(table.languages) and model.languages:
-        return scoring.conditions_of(table.systems, table.languages, model.classes, model.languages)
-    return None
+    return resolve_conditions(table.conditions, table.systems, table.languages, model.classes, model.languages)
 
 
 def how_read(config: Config) -> dict:
@@ -116,18 +113,11 @@ def how_read(config: Config) -> dict:
     return {name: getattr(config, name) for name in names}
 
 
-def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset) -> None:
-    """The arrays that analyses and `python score.py` read: no Python object among them."""
+def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset, model: TracingModel) -> None:
+    """The file that analyses and `python score.py` read, with the conditions by which the list is reported."""
     table = data.table
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            embeddings=embeddings,
-            labels=np.array(table.systems),
-            paths=np.array(table.paths),
-            languages=np.array(table.languages),
-            conditions=np.array(table.conditions),
-        )
+    columns = (table.systems, table.paths, table.languages, conditions(table, model) or table.conditions)
+    write_embeddings(path, SavedEmbeddings(embeddings, *map(np.array, columns)))
 
 
 def score_trained(

@@ -10,8 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from corpus.conditions import printed, resolve_conditions
+from corpus.embedding_file import SavedEmbeddings, read_embeddings
 from scoring.all_pairs import evaluate
-from scoring.files import Saved, check_scores_path, read_embeddings, write_results, write_scores
+from scoring.files import check_scores_path, write_results, write_scores
 from scoring.score_norm import TOP
 from scoring.table import table
 from scoring.trial_list import evaluate_trials, read_trials, score_pairs
@@ -77,7 +81,7 @@ def _run(args: argparse.Namespace) -> str:
     if args.threads is not None and args.threads < 1:
         raise ScoringError(f"--threads must be 1 or more, not {args.threads}")
     saved = read_embeddings(args.embeddings)
-    saved = saved.deduplicated() if args.dedup else saved
+    saved = saved.without_repeats() if args.dedup else saved
     costs = tuple(tuple(cost) for cost in args.cost) if args.cost else ((0.05, 1.0, 1.0),)
     norm = {"cohort": read_embeddings(args.cohort).embeddings if args.cohort else None, "top": args.top}
     if args.trial_list:
@@ -87,8 +91,8 @@ def _run(args: argparse.Namespace) -> str:
     result = evaluate(
         saved.embeddings,
         saved.labels,
-        languages=saved.languages,
-        conditions=saved.conditions,
+        languages=None if saved.languages is None else np.where(saved.languages == "", "unknown", saved.languages),
+        conditions=resolve_conditions(saved.conditions, saved.labels, saved.languages),
         names=saved.paths,
         costs=costs,
         threshold=args.threshold,
@@ -99,11 +103,11 @@ def _run(args: argparse.Namespace) -> str:
         progress=not args.no_progress,
         **norm,
     )
-    written = write_results(result, args.out, name) if args.out else []
-    return "\n".join([table(result, name), *(f"wrote {path}" for path in written)])
+    written = write_results(result, args.out, name, printed) if args.out else []
+    return "\n".join([table(result, name, printed), *(f"wrote {path}" for path in written)])
 
 
-def _run_trials(args: argparse.Namespace, saved: Saved, costs: tuple, norm: dict, name: str) -> str:
+def _run_trials(args: argparse.Namespace, saved: SavedEmbeddings, costs: tuple, norm: dict, name: str) -> str:
     """Score given trials, and tell their error rates where they have labels."""
     if saved.paths is None:
         raise ScoringError(f"{args.embeddings} has no array `paths`, by which a trial list names utterances")

@@ -1,15 +1,12 @@
 """The small charts of a report: learning curves, DET curves, EER by condition, as PNG bytes."""
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import norm
 
 from analysis.palette import look
 from analysis.png import png
 from analysis.tracing import Rates
 
-TICKS = np.array([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
 PANELS = {
     "loss": ("loss", 1.0),
     "accuracy_percent": ("train accuracy, %", 1.0),
@@ -51,29 +48,6 @@ def learning_curves(runs: dict[str, list[dict]]) -> bytes:
         axes.set_xlabel("epoch", fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure, panels[0], columns=2)
-    return png(figure)
-
-
-def det_curves(runs: dict[str, Rates], title: str) -> bytes:
-    """False rejection over false acceptance, both on the scale of normal deviates (Martin et al., Eurospeech 1997)."""
-    figure = Figure(figsize=(6.4, 5.8 + 0.2 * len(runs)), layout="constrained")
-    (axes,) = axes_of(figure, 1)
-    for n, (name, found) in enumerate(runs.items()):
-        inside = (found.fpr > 0) & (found.fnr > 0) & (found.fpr < 1) & (found.fnr < 1)
-        x, y = norm.ppf(found.fpr[inside]), norm.ppf(found.fnr[inside])
-        axes.plot(x, y, color=look(n)[0], linewidth=1.6, label=name)
-    ends = norm.ppf([0.0007, 0.6])
-    axes.plot(ends, ends, color="#9aa0ae", linewidth=0.8, linestyle=":")
-    texts = [f"{100 * tick:g}" for tick in TICKS]
-    axes.set_xticks(norm.ppf(TICKS), texts)
-    axes.set_yticks(norm.ppf(TICKS), texts)
-    axes.set_xlim(ends)
-    axes.set_ylim(ends)
-    axes.set_aspect("equal")
-    axes.set_xlabel("false acceptance, %", fontsize=9)
-    axes.set_ylabel("false rejection, %", fontsize=9)
-    axes.set_title(title, fontsize=10, loc="left")
-    legend_below(figure, axes)
     return png(figure)
 
 

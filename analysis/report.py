@@ -9,7 +9,9 @@ import numpy as np
 from analysis import charts, matrix_picture, page, probing, projection
 from analysis.embeddings import Embeddings
 from analysis.experiment_folder import Folder
+from analysis.png import png
 from analysis.tracing import Rates, trace
+from scoring.plots import det_figure
 from settings.errors import DataError
 from settings.options import Config
 
@@ -100,13 +102,13 @@ def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings]) -> s
     """A list's EER by condition, and its DET curves."""
     runs = {folder.name: trace(found[folder.name], *folder.known()) for folder in folders}
     chart = charts.conditions_chart(runs, f"{name}: pooled EER by condition")
-    det = charts.det_curves({run: rates["all"] for run, rates in runs.items()}, f"{name}: DET, all pairs")
-    pictures = (page.picture(chart, f"{name}: EER by condition"), page.picture(det, f"{name}: DET curves"))
-    header = ["experiment", "system-language", "utterances", "systems", "EER %", "95 % interval", "macro EER %"]
+    det = det_figure({run: rates["all"].cell() for run, rates in runs.items()}, f"{name}: DET, all pairs")
+    pictures = (page.picture(chart, f"{name}: EER by condition"), page.picture(png(det), f"{name}: DET curves"))
+    header = ["experiment", "condition", "utterances", "systems", "EER %", "95 % interval", "macro EER %"]
     rows = [[run, condition, *cells(rates)] for run, of in runs.items() for condition, rates in of.items()]
     said = (
-        "Conditions tell whether training has seen the system, then the language; their trials are the pairs within "
-        "them. The interval says how far the pooled EER would move with other systems of the same kind (95 %, "
+        "A condition says whether training has seen the system and the language; its trials are the pairs within "
+        "it. The interval says how far the pooled EER would move with other systems of the same kind (95 %, "
         "bootstrap over systems)."
     )
     return (

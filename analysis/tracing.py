@@ -6,6 +6,7 @@ import numpy as np
 
 import scoring
 from analysis.embeddings import Embeddings
+from corpus.conditions import printed, resolve_conditions
 
 
 @dataclass(frozen=True)
@@ -20,26 +21,33 @@ class Rates:
     fpr: np.ndarray
     fnr: np.ndarray
 
+    def cell(self) -> dict:
+        """As `scoring.plots.det_figure` takes it."""
+        return {"eer": self.eer, "det": {"fpr": self.fpr, "fnr": self.fnr}}
+
 
 def trace(embeddings: Embeddings, systems: list[str], languages: list[str]) -> dict[str, Rates]:
     """Rates of all pairs ('all'), and of the pairs within each condition.
 
     Parameters
     ----------
-    systems, languages : that training has seen; where they are not known (empty), the list's own conditions are taken
+    systems, languages : of the train list; empty where they are not known. See `corpus.conditions.resolve_conditions`
+
+    Returns
+    -------
+    'all', then the conditions as people read them, to their rates
 
     Raises
     ------
     ScoringError
         The list has one system only, or one utterance of each.
     """
-    conditions = embeddings.conditions
-    if systems:
-        conditions = scoring.conditions_of(embeddings.systems, embeddings.languages, systems, languages).tolist()
-    given = conditions if any(conditions) else None
+    known = embeddings.conditions, embeddings.systems, embeddings.languages
+    conditions = resolve_conditions(*known, systems, languages)
     names = embeddings.paths
-    found = scoring.evaluate(embeddings.vectors, embeddings.systems, conditions=given, names=names, progress=True)
-    return {name: rates(cell) for name, cell in ({"all": found} | (found["conditions"] or {})).items()}
+    found = scoring.evaluate(embeddings.vectors, embeddings.systems, conditions=conditions, names=names, progress=True)
+    cells = {printed(condition): cell for condition, cell in (found["conditions"] or {}).items()}
+    return {name: rates(cell) for name, cell in ({"all": found} | cells).items()}
 
 
 def rates(cell: dict) -> Rates:

@@ -25,13 +25,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import scoring
 from benchmarks.machine import machine
+from corpus.conditions import parse_condition, printed
 from engine.parallel import usable_cores
 from scoring.embeddings import utterances
 from scoring.exact import solve
 from scoring.histograms import TILE, score_tile, tiles
 from scoring.operating_points import EqualError
-
-CONDITION = {"model_seen": "seen", "model_not_seen": "unseen", "lang_seen": "seen", "lang_not_seen": "unseen"}
 
 
 def official(archive: str, which: str) -> dict[str, np.ndarray]:
@@ -44,8 +43,8 @@ def official(archive: str, which: str) -> dict[str, np.ndarray]:
         condition = {}
         for name in zipped.namelist():
             if name.startswith(f"fine/{which}___"):
-                _, language, system = Path(name).stem.split("___")
-                condition |= {row["path"]: f"{CONDITION[system]}-{CONDITION[language]}" for row in rows(name)}
+                spelling = Path(name).stem.removeprefix(f"{which}___")
+                condition |= {row["path"]: parse_condition(spelling) for row in rows(name)}
         table = rows(f"{which}.csv")
     paths = np.array([row["path"] for row in table])
     return {
@@ -143,7 +142,7 @@ def report(name: str, columns: dict[str, np.ndarray], size: int, args: argparse.
         print(scoring.table(result) if args.table else f"  EER {100 * result['eer']:.4f} %")
         for condition, cell in (result["conditions"] or {}).items():
             trials = cell["target_trials"] + cell["nontarget_trials"]
-            print(f"    {condition:14} {cell['utterances']:7,} utterances {trials:13,} trials")
+            print(f"    {printed(condition):32} {cell['utterances']:7,} utterances {trials:13,} trials")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import csv
 import io
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -54,6 +55,10 @@ class UtteranceList:
         """The list of these rows, in this order."""
         columns = ("paths", "systems", "languages", "conditions", "lines")
         return replace(self, **{name: [getattr(self, name)[row] for row in rows] for name in columns})
+
+    def without_repeats(self) -> "UtteranceList":
+        """The list without the rows whose path stands before them."""
+        return self.take(first_of_each(self.paths).tolist())
 
     def place(self, row: int) -> str:
         return f"{self.source} line {self.lines[row]}: {self.paths[row]} ({self.systems[row]})"
@@ -192,6 +197,11 @@ def language_of(path: str) -> str:
     folders = PurePosixPath(path).parts[:-1]
     after = folders.index("fake") + 1 if "fake" in folders else len(folders)
     return folders[after] if after < len(folders) else ""
+
+
+def first_of_each(paths: Sequence[str]) -> np.ndarray:
+    """(K,) rising rows whose path did not occur before."""
+    return np.sort(np.unique(np.asarray(paths), return_index=True)[1])
 
 
 def tell_repeats(table: UtteranceList) -> None:

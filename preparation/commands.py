@@ -56,7 +56,7 @@ def protocol(options: argparse.Namespace) -> int:
             for name, table in tables.items()
         }
     if "repeats" in options.repair:
-        tables = {name: mlaad_protocol.drop_repeats(table) for name, table in tables.items()}
+        tables = {name: table.without_repeats() for name, table in tables.items()}
     write_lists(tables, options.out, official=True)
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +11,16 @@ from scoring.backends import Backend, as_utterances, mapped
 from scoring.bins import BINS
 from scoring.bootstrap import LEVEL, intervals
 from scoring.cllr import cllr, min_cllr
+from scoring.counts import NO_GROUPS, Counts, groups_for
 from scoring.curves import densities, trade_off
 from scoring.embeddings import Utterances, column, utterances
 from scoring.exact import solve
-from scoring.histograms import NO_GROUPS, Counts, groups_for
 from scoring.operating_points import AtThreshold, EqualError, FalseAcceptance, LeastCost
 from scoring.per_system import by_system
 from scoring.results import Cost, at_threshold_as_dict, check_options, costs_as_dict, rates_as_dict
 from scoring.score_norm import TOP, normalised
 from settings.errors import ScoringError
 from tuneThreshold import Point
-
-CONDITIONS = ("seen-seen", "seen-unseen", "unseen-seen", "unseen-unseen")
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def evaluate(
     answers, counts = solve(listed, questions + rest, groups=groups, **how.of_pass("scoring"))
     pooled, macro, least = answers[0], answers[1], answers[2 : len(questions)]
     result = _summary(listed, pooled, macro, costs, least)
-    result["repeated"] = 0 if names is None else len(names) - len(first_of_each(names))
+    result["repeated"] = 0 if names is None else len(names) - len(np.unique(names))
     result["intervals"] = _intervals(listed, counts, groups, pooled, macro, how)
     told = answers[len(questions) :]
     result["at_false_acceptance"] = rates_as_dict(false_acceptances, told[: len(false_acceptances)])
@@ -137,31 +135,6 @@ def _listed(embeddings: np.ndarray, labels: Sequence, names: Sequence | None, ba
     """The list, ready for its pairs to be scored."""
     return (
         utterances(embeddings, labels, names) if backend is None else as_utterances(backend, embeddings, labels, names)
-    )
-
-
-def first_of_each(names: Sequence) -> np.ndarray:
-    """(K,) rising places of the names that did not occur before: a list without its repeated paths."""
-    return np.sort(np.unique(np.asarray(names), return_index=True)[1])
-
-
-def conditions_of(
-    labels: Sequence, languages: Sequence, train_systems: Collection, train_languages: Collection
-) -> np.ndarray:
-    """(N,) condition of each utterance, one of `CONDITIONS`: whether its system, then its language, was trained on.
-
-    Examples
-    --------
-    >>> conditions_of(["vits", "bark"], ["en", "fi"], {"vits"}, {"en"}).tolist()
-    ['seen-seen', 'unseen-unseen']
-    """
-    known = {str(system) for system in train_systems}, {str(language) for language in train_languages}
-    words = ("unseen", "seen")
-    return np.array(
-        [
-            f"{words[str(system) in known[0]]}-{words[str(language) in known[1]]}"
-            for system, language in zip(labels, languages, strict=True)
-        ]
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from scoring.histograms import Groups
+from scoring.counts import Groups
 
 LEVEL = 0.95
 FEWEST = 5  # systems: fewer say nothing about their kind

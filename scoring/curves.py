@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from scoring.histograms import Counts
+from scoring.counts import Counts
 
 POINTS = 200  # of a trade-off curve, or fewer
 BARS = 256  # of a density

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from scoring.bins import BINS, Bins
+from scoring.counts import NO_GROUPS, Counts, Kept, macro_weights, want
 from scoring.embeddings import Utterances
-from scoring.histograms import NO_GROUPS, Counts, Kept, count_trials, macro_weights, want
 from scoring.kernels import Wanted, lowest_in
 from scoring.operating_points import BinsNeeded, OperatingPoint
+from scoring.passes import count_trials
 from scoring.sampling import DRAWS, sample
 from settings.errors import ScoringError
 from tuneThreshold import Curve

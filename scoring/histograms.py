@@ -5,11 +5,8 @@ tile of `TILE` rows x columns of the sorted list in which the pair lies. The til
 pass that refines sees the very values that the pass before it counted, however many threads share the work.
 """
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -17,110 +14,11 @@ from tqdm import tqdm
 
 from engine.parallel import usable_cores
 from scoring.bins import BINS, Bins
+from scoring.counts import Counts, Groups, macro_weights, want
 from scoring.embeddings import Utterances
-from scoring.kernels import Tables, Wanted, count_tile, normalise_tile, places_in
+from scoring.kernels import Tables, Wanted, count_tile, normalise_tile
 
 TILE = (512, 1024)  # 2 MiB of scores: they are counted while still in the processor's cache
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Which histograms of systems a pass keeps beside those of the whole list.
-
-    Either one for each pair of systems i <= j, in the order of the upper triangle; or, where these would be too many,
-    three for each system: first of all systems' target trials, then of the trials between each and any other, then of
-    the macro weights of the latter.
-    """
-
-    systems: int
-    bins: int  # of each histogram; 0: none kept
-    pairs: bool
-
-    @property
-    def count(self) -> int:
-        """How many histograms."""
-        if not self.bins:
-            return 0
-        return self.systems * (self.systems + 1) // 2 if self.pairs else 3 * self.systems
-
-
-NO_GROUPS = Groups(0, 0, False)
-GROUP_MEMORY = 24 << 20  # bytes, for each thread
-
-
-def groups_for(systems: int) -> Groups:
-    """The finest histograms of so many systems that the memory allows, of pairs if these can be of use."""
-    for pairs, coarsest in ((True, 256), (False, 64)):
-        bins = BINS // 4
-        while bins > coarsest and Groups(systems, bins, pairs).count * bins * 8 > GROUP_MEMORY:
-            bins //= 2
-        if Groups(systems, bins, pairs).count * bins * 8 <= GROUP_MEMORY:
-            break
-    return Groups(systems, bins, pairs)
-
-
-@dataclass
-class Counts:
-    """What one pass over all trials saw. Row 0 of a table is non-target trials, row 1 target ones.
-
-    Attributes
-    ----------
-    to : the bins
-    pooled : (2, BINS) int64, every trial counting once
-    macro : (2, BINS) float64, every system's target trials weighing the same in total, and every pair of systems'
-        non-target trials
-    groups : (G, bins) float64, see `Groups`
-    scores : (W,) float32, those that fell into wanted bins
-    runs : (R, 3) int32, of every run of scores of one pair of systems how many there are, and the two systems
-    complete : whether there was room for all of these
-    """
-
-    to: Bins
-    pooled: np.ndarray
-    macro: np.ndarray
-    groups: np.ndarray
-    scores: np.ndarray
-    runs: np.ndarray
-    complete: bool
-
-    def histogram(self, curve: str) -> np.ndarray:
-        """(2, BINS) what the trials count on the curve "pooled" or "macro"."""
-        return self.pooled if curve == "pooled" else self.macro
-
-    def kept_in(self, bins: np.ndarray) -> Kept:
-        """The scores kept in some bins."""
-        marks = np.zeros(BINS, np.uint8)
-        marks[bins] = 1
-        places = places_in(self.scores, self.to, marks)
-        run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places, side="right")
-        order = np.argsort(-self.scores[places])
-        scores = self.scores[places[order]]
-        run = run[order]
-        return Kept(scores, self.to(scores), self.runs[:, 1][run], self.runs[:, 2][run])
-
-
-@dataclass(frozen=True)
-class Kept:
-    """(K,) scores, falling; the bins they are in, and the two systems of each."""
-
-    scores: np.ndarray
-    bins: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-
-    def part(self, chosen: slice | np.ndarray) -> Kept:
-        """Those of a slice or a (K,) mask."""
-        return Kept(self.scores[chosen], self.bins[chosen], self.first[chosen], self.second[chosen])
-
-    def within(self, bins: np.ndarray) -> Kept:
-        """Those in some bins."""
-        return self.part(np.isin(self.bins, bins))
-
-
-def want(bins: np.ndarray, systems: int) -> Wanted:
-    """Scores in the bins of a (BINS,) mask, of any trial."""
-    bins = np.asarray(bins, np.uint8)
-    return Wanted(bins, np.zeros(systems, np.int64), np.full(systems, -1, np.int64), bins.copy())
 
 
 def tiles(count: int) -> list[tuple[int, int]]:
@@ -140,46 +38,18 @@ def score_tile(listed: Utterances, row: int, column: int, memory: np.ndarray) ->
     return tile
 
 
-def macro_weights(sizes: np.ndarray) -> np.ndarray:
-    """(2, S) float64: a target trial of system i weighs [1, i], a trial of systems i and j [0, i] * [0, j].
-
-    A system's target trials then weigh 1 in total, and so do the trials of each pair of systems.
-    """
-    own = sizes * (sizes - 1) / 2
-    return np.stack([1 / sizes, np.divide(1, own, out=np.zeros(len(sizes)), where=own > 0)])
-
-
-def count_trials(
+def count_on_cpu(
     listed: Utterances,
     to: Bins,
     *,
-    wanted: Wanted | None = None,
-    room: int = 0,
-    groups: Groups = NO_GROUPS,
-    threads: int | None = None,
-    device: str = "cpu",
+    wanted: Wanted | None,
+    room: int,
+    groups: Groups,
+    threads: int | None,
     progress: bool = False,
     title: str = "scoring",
 ) -> Counts:
-    """Score all pairs of a list once, and count the scores.
-
-    Parameters
-    ----------
-    listed : the utterances
-    to : which bin a score falls into
-    wanted : the bins whose scores are kept
-    room : how many scores may be kept
-    groups : which histograms of systems are wanted
-    threads : how many threads share the work; by default one for each core this process may use
-    device : "cpu", or a torch device that does the work instead
-    progress : whether to show a bar on stderr where the work is long, called `title`
-    """
-    if device != "cpu":
-        from scoring.histograms_torch import count_on_device
-
-        return count_on_device(
-            listed, to, wanted=wanted, room=room, groups=groups, device=device, progress=progress, title=title
-        )
+    """See `scoring.passes.count_trials`."""
     corners = tiles(len(listed.rows))
     threads = min(threads or usable_cores(), len(corners))
     work, lock = iter(corners), threading.Lock()

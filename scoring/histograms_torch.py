@@ -4,8 +4,6 @@ The device rounds the products in its own way, so that its scores differ from th
 exact for the scores as the device has them. They are products in float32, whatever precision training allows itself.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 
@@ -14,8 +12,8 @@ import torch
 from tqdm import tqdm
 
 from scoring.bins import BINS, Bins
+from scoring.counts import Counts, Groups, macro_weights
 from scoring.embeddings import Utterances
-from scoring.histograms import Counts, Groups, macro_weights
 from scoring.kernels import Wanted
 from settings.errors import ScoringError
 
@@ -52,7 +50,7 @@ def count_on_device(
     progress: bool = False,
     title: str = "scoring",
 ) -> Counts:
-    """See `scoring.histograms.count_trials`.
+    """See `scoring.passes.count_trials`.
 
     Raises
     ------

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from scoring.bins import BINS
+from scoring.counts import Counts, Groups, Kept, want
 from scoring.embeddings import Utterances
 from scoring.exact import ROOM
-from scoring.histograms import Counts, Groups, Kept, count_trials, want
+from scoring.passes import count_trials
 from tuneThreshold import Curve, Point, equal_error
 
 

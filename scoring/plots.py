@@ -1,7 +1,6 @@
 """The trade-off of errors and the densities of the scores, as pictures."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +10,29 @@ TICKS = np.array([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 
 COLOURS = ("black", "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink")
 
 
-def draw_det(result: dict, path: str | Path, title: str = "") -> None:
-    """False rejection against false acceptance on normal-deviate axes, a curve for the list and for each condition.
+def det_figure(curves: Mapping[str, dict], title: str = ""):
+    """False rejection against false acceptance on normal-deviate axes, a dot at each curve's EER.
 
-    Martin et al., "The DET curve in assessment of detection task performance" (Eurospeech 1997). A dot marks the EER.
+    Martin et al., "The DET curve in assessment of detection task performance" (Eurospeech 1997).
 
     Parameters
     ----------
-    result : of `evaluate`, not quick
-    path : of the PNG
-    title : of the list
+    curves : name to a list's or a condition's cell of `evaluate`: its `eer` and its `det`, fractions; the first is
+        drawn thicker. A cell without an `eer` is not drawn.
+    title : above the axes
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
-    curves = {"all": result, **(result.get("conditions") or {})}
-    curves = {name: cell for name, cell in curves.items() if "eer" in cell}
+    curves = {name: cell for name, cell in curves.items() if cell.get("eer") is not None}
     figure, axes = _figure(6.4, 6.4)
     reached = [0.05, 0.5]
     for (name, cell), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
         label = f"{name}: EER {100 * cell['eer']:.2f} %"
         fpr, fnr = np.clip(cell["det"]["fpr"], 1e-6, 1 - 1e-6), np.clip(cell["det"]["fnr"], 1e-6, 1 - 1e-6)
-        axes.plot(
-            stats.norm.ppf(fpr), stats.norm.ppf(fnr), color=colour, linewidth=2 if name == "all" else 1.2, label=label
-        )
+        width = 2 if name == next(iter(curves)) else 1.2
+        axes.plot(stats.norm.ppf(fpr), stats.norm.ppf(fnr), color=colour, linewidth=width, label=label)
         if 0 < cell["eer"] < 1:
             spot = stats.norm.ppf(cell["eer"])
             axes.plot(spot, spot, "o", color=colour, markersize=6)
@@ -46,7 +47,21 @@ def draw_det(result: dict, path: str | Path, title: str = "") -> None:
     axes.set(xlim=ends, ylim=ends, title=title or "detection error trade-off", aspect="equal")
     axes.grid(True, linewidth=0.4, alpha=0.6)
     axes.legend(loc="upper right", fontsize="small")
-    figure.savefig(path, format="png", dpi=130)
+    return figure
+
+
+def draw_det(result: dict, path: str | Path, title: str = "", condition_name: Callable[[str], str] = str) -> None:
+    """The PNG of `det_figure`: a curve for the list and for each condition.
+
+    Parameters
+    ----------
+    result : of `evaluate`, not quick
+    path : of the PNG
+    title : of the list
+    condition_name : what to call a condition
+    """
+    conditions = {condition_name(name): cell for name, cell in (result.get("conditions") or {}).items()}
+    det_figure({"all": result, **conditions}, title).savefig(path, format="png", dpi=130)
 
 
 def draw_scores(result: dict, path: str | Path, title: str = "") -> None:

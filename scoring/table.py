@@ -1,15 +1,16 @@
 """The result of an evaluation as a table for the screen, rates in percent."""
 
-from __future__ import annotations
+from collections.abc import Callable
 
 
-def table(result: dict, title: str = "") -> str:
+def table(result: dict, title: str = "", condition_name: Callable[[str], str] = str) -> str:
     """What `evaluate` returned, as text.
 
     Parameters
     ----------
     result : of `evaluate`, quick or whole, or of `evaluate_trials`
     title : of the list, printed above
+    condition_name : what to call a condition
     """
     lines = [title] if title else []
     trials = f"{result['target_trials']:,} target and {result['nontarget_trials']:,} non-target trials"
@@ -28,7 +29,8 @@ def table(result: dict, title: str = "") -> str:
     lines += _points(result)
     for key, first in (("conditions", "condition"), ("languages", "language"), ("by_system", "system")):
         if result.get(key):
-            lines += ["", *_cells(result[key], first)]
+            called = condition_name if key == "conditions" else str
+            lines += ["", *_cells({called(name): cell for name, cell in result[key].items()}, first)]
     if intervals.get("eer"):
         level, draws = intervals["level"], intervals["draws"]
         lines += ["", f"[ ]: {level:.0%} interval, bootstrap over systems, {draws:,} draws"]

@@ -1,4 +1,4 @@
-"""`python scoring.py`: what it writes, and what it says to a user's mistakes."""
+"""`python score.py`: what it writes, and what it says to a user's mistakes."""
 
 import json
 import zipfile
@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-import scoring
+import score
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def saved(tmp_path):
 
 
 def run(*words):
-    return scoring.main([str(word) for word in words] + ["--no_progress"])
+    return score.main([str(word) for word in words] + ["--no_progress"])
 
 
 def test_a_run_prints_a_table_and_writes_numbers_and_pictures(saved, capsys):
     assert run(saved / "dev.npz", "--out", saved / "result", "--draws", 50, "--threshold", 0.5) == 0
     told = capsys.readouterr()
-    assert "60 utterances of 6 systems" in told.out and "unseen-seen" in told.out and not told.err
+    assert "60 utterances of 6 systems" in told.out and "unseen system, seen language" in told.out and not told.err
     assert sorted(path.name for path in (saved / "result").iterdir()) == [
         "det_dev.png",
         "eval_dev.json",
@@ -82,14 +82,14 @@ def test_normalised_scores_are_told_for_pairs_and_for_trials(saved, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["none.npz"], "none.npz cannot be read"),
+        (["none.npz"], "none.npz: No such file"),
         (["text.npz"], "text.npz cannot be read"),
         (["broken.npz"], "broken.npz cannot be read"),
         (["pickled.npz"], "pickled.npz cannot be read"),
-        (["array.npy"], "holds a single array"),
+        (["array.npy"], "array.npy cannot be read"),
         (["unlabelled.npz"], "no array `labels`"),
         (["noembeddings.npz"], "no array `embeddings`; it has labels"),
-        (["short.npz"], "labels must name one value for each of 60"),
+        (["short.npz"], "(60, 2) embeddings, but labels (3,)"),
         (["cohort.npz", "--dedup"], "no paths"),
         (["dev.npz", "--scores_out", "x.txt"], "--scores_out needs --trial_list"),
         (["dev.npz", "--trial_list", "t", "--scores_out", "x.csv"], "as .npz or .txt"),
@@ -138,7 +138,7 @@ def test_a_mistake_is_one_line_and_status_2(saved, capsys, monkeypatch, words, s
 def test_a_picture_that_fails_leaves_nothing_half_written(saved, monkeypatch):
     from scoring import files
 
-    def fail(result, path, title):  # noqa: ARG001
+    def fail(result, path, title, condition_name):  # noqa: ARG001
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

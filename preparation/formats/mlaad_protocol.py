@@ -1,7 +1,8 @@
 """The organisers' source-tracing protocol (zip, folder, or three CSVs) to train, dev and test lists with conditions.
 
 `eval.csv` of the protocol becomes `test`. A row's condition is the name of the list under fine/ that holds it, without
-the split: `lang_seen___model_not_seen`. Where fine/ is missing, the condition follows from what the train list holds.
+the split: `lang_seen___model_not_seen`. Where fine/ is missing, the condition follows from what the train list holds,
+in the same words.
 """
 
 import zipfile
@@ -10,12 +11,13 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from corpus.conditions import conditions_of, parse_condition
 from corpus.lists import UtteranceList, outside, parse_list
 from settings.errors import DataError
 from settings.text import bulleted
 
 SPLITS = {"train": "train", "dev": "dev", "eval": "test"}  # the protocol's name to ours
-CONDITIONS = tuple(
+FINE = tuple(  # the protocol's words for the conditions, in the order of `corpus.conditions.CONDITIONS`
     f"{language}___{model}" for model in ("model_seen", "model_not_seen") for language in ("lang_seen", "lang_not_seen")
 )
 TRAIN = "train"  # the condition of train rows
@@ -50,8 +52,9 @@ def read_protocol(source: str | Path) -> dict[str, UtteranceList]:
     found = {"train": train}
     for theirs in ("dev", "eval"):
         table = tables[SPLITS[theirs]]
-        fine = {c: parse(f"fine/{theirs}___{c}.csv") for c in CONDITIONS if f"fine/{theirs}___{c}.csv" in here}
-        conditions = conditions_listed(table, fine) if fine else conditions_by_train(table, train)
+        fine = {c: parse(f"fine/{theirs}___{c}.csv") for c in FINE if f"fine/{theirs}___{c}.csv" in here}
+        words = {parse_condition(word): word for word in FINE}
+        conditions = conditions_listed(table, fine) if fine else [words[c] for c in conditions_by_train(table, train)]
         found[SPLITS[theirs]] = replace(table, conditions=conditions)
     return found
 
@@ -109,16 +112,4 @@ def conditions_listed(table: UtteranceList, fine: dict[str, UtteranceList]) -> l
 
 def conditions_by_train(table: UtteranceList, train: UtteranceList) -> list[str]:
     """The condition of each row by what the train list holds."""
-    languages, systems = set(train.languages), set(train.systems)
-    return [
-        f"lang_{'' if language in languages else 'not_'}seen___model_{'' if system in systems else 'not_'}seen"
-        for system, language in zip(table.systems, table.languages, strict=True)
-    ]
-
-
-def drop_repeats(table: UtteranceList) -> UtteranceList:
-    """The list without the rows whose path stands before them."""
-    first: dict[str, int] = {}
-    for row, path in enumerate(table.paths):
-        first.setdefault(path, row)
-    return table.take(list(first.values()))
+    return conditions_of(table.systems, table.languages, train.systems, train.languages)

@@ -4,8 +4,9 @@ import re
 from collections import Counter
 from pathlib import PurePosixPath
 
+from corpus.conditions import CONDITIONS, parse_condition, printed
 from corpus.lists import UtteranceList
-from preparation.formats.mlaad_protocol import CONDITIONS, conditions_by_train
+from preparation.formats.mlaad_protocol import conditions_by_train
 from settings.text import bulleted
 
 # Rows, systems, languages, and rows by condition (in the order of CONDITIONS), counted in the organisers' zip of
@@ -19,7 +20,7 @@ OFFICIAL = {
 
 def counts(table: UtteranceList) -> tuple:
     """(rows, systems, languages, rows by condition or None for a list without the four conditions)."""
-    by = Counter(table.conditions)
+    by = Counter(map(parse_condition, table.conditions))
     known = tuple(by[c] for c in CONDITIONS) if set(by) <= set(CONDITIONS) and by else None
     return len(table), len(set(table.systems)), len(set(table.languages) - {""}), known
 
@@ -37,7 +38,7 @@ def describe_counts(tables: dict[str, UtteranceList], official: bool) -> str:
             else official_says(split)
         )
         lines.append(f"{split:8}{rows:8d}{systems:9d}{languages:11d}   {verdict}".rstrip())
-        lines += [f"    {condition:36}{n:8d}" for condition, n in zip(CONDITIONS, by or (), strict=False)]
+        lines += [f"    {printed(condition):36}{n:8d}" for condition, n in zip(CONDITIONS, by or (), strict=False)]
     return "\n".join(lines)
 
 
@@ -91,10 +92,10 @@ def disagreements(split: str, table: UtteranceList, train: UtteranceList) -> lis
     wrong = Counter(
         (system, stands, follows)
         for system, stands, follows in zip(table.systems, table.conditions, derived, strict=True)
-        if stands != follows
+        if parse_condition(stands) != follows
     )
     return [
-        f"{split}: {n} rows of {system} stand under {stands}; by the train list they are {follows}."
+        f"{split}: {n} rows of {system} stand under {printed(stands)}; by the train list they are {printed(follows)}."
         for (system, stands, follows), n in wrong.most_common()
     ]
 

@@ -1,6 +1,7 @@
 """A report holds what an experiment left, and opens in a real browser; embeddings come from a checkpoint, too."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import analyse
 import trainSpeakerNet
 from analysis import embeddings, experiment_folder, tracing
+from corpus.conditions import CONDITIONS, printed
 from tests.analyse_data import clusters
 from tests.browser import BROWSER, rendered
 from tests.conftest import command
@@ -104,10 +106,22 @@ def test_a_users_mistake_is_one_line_and_status_2(trained, words, said, capsys):
 
 def test_conditions_come_from_what_training_has_seen():
     made = clusters(6, 12, spread=1.2)
-    found = tracing.trace(made, made.classes()[:3], ["de"])
-    assert list(found) == ["all", "seen-seen", "seen-unseen", "unseen-seen", "unseen-unseen"]
+    without = replace(made, conditions=[""] * len(made))
+    found = tracing.trace(without, made.classes()[:3], ["de"])
+    assert list(found) == ["all", *map(printed, CONDITIONS)]
     assert {rates.utterances for name, rates in found.items() if name != "all"} == {18}
-    assert list(tracing.trace(made, [], [])) == ["all", "seen", "unseen"]  # the list's own
+    assert list(tracing.trace(made, made.classes()[:3], ["de"])) == ["all", "seen", "unseen"]  # the list's own
+    assert list(tracing.trace(without, [], [])) == ["all"]
+
+
+def test_a_report_and_the_results_that_training_left_have_the_same_rates_by_condition(trained):
+    """The lists' own column and what the checkpoint has seen differ: both go by the same rule."""
+    folder = experiment_folder.read(str(trained / "two"))
+    told = json.loads((trained / "two" / "result" / "eval_test.json").read_text())["conditions"]
+    found = tracing.trace(folder.embeddings("test"), *folder.known())
+    assert [printed(condition) for condition in told] == list(found)[1:]
+    for condition, cell in told.items():
+        assert found[printed(condition)].eer == pytest.approx(cell["eer"], abs=1e-6)
 
 
 def test_the_interval_of_an_eer_holds_it_and_few_systems_have_none():

@@ -136,12 +136,12 @@ def test_repeats_and_disagreements_are_told_and_repaired_only_when_asked(tmp_pat
     assert run("protocol", source, "--out", tmp_path / "as_is") == 0
     out = capsys.readouterr().out
     assert "test: 1 rows repeat a path listed before (1 of b)" in out
-    assert "test: 1 rows of a stand under lang_seen___model_not_seen" in out
+    assert "test: 1 rows of a stand under unseen system, seen language" in out
     assert len(read_list(tmp_path / "as_is" / "test.csv")) == 6
     assert run("protocol", source, "--out", tmp_path / "mended", "--repair", "repeats", "conditions") == 0
     mended = read_list(tmp_path / "mended" / "test.csv")
     assert len(mended) == 5
-    assert mended.conditions[-1] == "lang_seen___model_seen"
+    assert mended.conditions[-1] == "seen_system_seen_language"
 
 
 def test_paths_shared_by_two_lists_are_told(tmp_path):
@@ -173,7 +173,7 @@ def test_official_zip_has_the_official_counts(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.count("as official") == 3
     assert "109 rows repeat a path listed before (55 of suno/bark-small, 54 of" in out
-    assert "91 rows of tts_models/en/ljspeech/vits--neon stand under lang_seen___model_not_seen" in out
+    assert "91 rows of tts_models/en/ljspeech/vits--neon stand under unseen system, seen language" in out
     assert "21 of 24 systems speak one language only" in out
     assert "suno/bark (train+test), suno/bark-small (train+test), tts_models/multilingual/multi-dataset/bark" in out
     with (tmp_path / "test.csv").open(newline="") as file:

@@ -5,9 +5,9 @@ import pytest
 import soundfile
 
 import dataprep
+from corpus.conditions import CONDITIONS
 from corpus.lists import UtteranceList, read_list
 from preparation import formats
-from preparation.formats.mlaad_protocol import CONDITIONS
 from preparation.formats.rows import split_of
 from preparation.formats.split import split
 from settings.errors import DataError
@@ -152,7 +152,7 @@ def test_genuine_speech_is_left_out_unless_asked_for(tmp_path, capsys):
     assert dataprep.main(["lists", *sources, "--out", str(tmp_path / "a")]) == 0
     assert "1 rows of genuine speech left out" in capsys.readouterr().out
     assert read_list(tmp_path / "a" / "train.csv").systems == ["A01"]
-    assert read_list(tmp_path / "a" / "dev.csv").conditions == ["lang_seen___model_seen"]
+    assert read_list(tmp_path / "a" / "dev.csv").conditions == ["seen_system_seen_language"]
     assert dataprep.main(["lists", *sources, "--out", str(tmp_path / "b"), "--bonafide"]) == 0
     assert read_list(tmp_path / "b" / "train.csv").systems == ["bonafide", "A01"]
 
@@ -180,8 +180,8 @@ def test_split_has_the_four_conditions_and_shares_no_utterance(seed):
         found = lists[name]
         assert set(found.conditions) == set(CONDITIONS)
         for system, language, condition in zip(found.systems, found.languages, found.conditions, strict=True):
-            assert ("model_seen" in condition) == (system in train.systems)
-            assert condition.startswith("lang_seen") == (language in train.languages)
+            assert condition.startswith("seen_system") == (system in train.systems)
+            assert condition.endswith("_seen_language") == (language in train.languages)
     unseen = [set(lists[name].systems) - set(train.systems) for name in ("dev", "test")]
     assert unseen[0] and unseen[1] and not unseen[0] & unseen[1]
 
@@ -194,7 +194,7 @@ def test_split_depends_on_the_seed_alone():
 def test_split_of_one_language_or_none_and_of_too_few_systems():
     for language in ("en", ""):
         lists = split(UtteranceList(**(big(8, 1).__dict__ | {"languages": [language] * 160})), 0)
-        assert set(lists["test"].conditions) == {"lang_seen___model_seen", "lang_seen___model_not_seen"}
+        assert set(lists["test"].conditions) == {"seen_system_seen_language", "unseen_system_seen_language"}
     with pytest.raises(DataError, match="3 systems; a split needs 4"):
         split(big(3), 0)
     systems, languages = ["a"] * 20 + list("bcdef"), ["common"] * 20 + ["rare"] * 5
@@ -213,4 +213,4 @@ def test_folders_to_lists_that_the_trainer_reads(tmp_path, capsys):
     assert dataprep.main(["lists", str(tmp_path / "data"), "--out", str(out), "--split"]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["dev.csv", "test.csv", "train.csv"]
     assert len(read_list(out / "train.csv").classes()) == 3
-    assert "lang_seen___model_not_seen" in capsys.readouterr().out
+    assert "unseen system, seen language" in capsys.readouterr().out

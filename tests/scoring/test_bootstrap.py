@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from scoring.bootstrap import FEWEST, intervals
-from scoring.histograms import Groups, groups_for
+from scoring.counts import Groups, groups_for
 
 BORDERS = np.linspace(-6, 9, 513)
 SPREAD_TARGET, SPREAD_OTHER, DISTANCE = 0.6, 0.4, 2.0

@@ -5,8 +5,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from scoring import exact
+from scoring.counts import macro_weights
 from scoring.embeddings import utterances
-from scoring.histograms import TILE, macro_weights, score_tile, tiles
+from scoring.histograms import TILE, score_tile, tiles
 from scoring.operating_points import AtThreshold, EqualError, FalseAcceptance, LeastCost
 from tuneThreshold import Curve, curve_of
 

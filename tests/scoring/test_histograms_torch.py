@@ -5,9 +5,10 @@ import pytest
 
 from scoring import exact, histograms_torch
 from scoring.bins import BINS, Bins
+from scoring.counts import Groups, want
 from scoring.embeddings import utterances
-from scoring.histograms import Groups, count_trials, want
 from scoring.operating_points import EqualError, LeastCost
+from scoring.passes import count_trials
 from settings.errors import ScoringError
 
 
