@@ -117,7 +117,9 @@ def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset, mod
     """The file that analyses and `python score.py` read, with the conditions by which the list is reported."""
     table = data.table
     columns = (table.systems, table.paths, table.languages, conditions(table, model) or table.conditions)
-    write_embeddings(path, SavedEmbeddings(embeddings, *map(np.array, columns)))
+    logits = model.logits(embeddings) if model.classes else None  # without classes, the loss is not the checkpoint's
+    known = {"logits": logits, "checkpoint": model.digest}
+    write_embeddings(path, SavedEmbeddings(embeddings, *map(np.array, columns), **known))
 
 
 def score_trained(

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 import analyse
-import scoring
+import score
 from corpus import cache
 from corpus.build_cache import build_cache
 from corpus.cache import Entry, index_bytes, read_cache
 from corpus.lists import read_list
 from engine import checkpoints
 from engine.atomic_files import write_text
-from settings.errors import ConfigError, DataError
+from settings.errors import DataError
 from tests.conftest import command
 from tests.test_training import refused, said
 from trainSpeakerNet import main
@@ -253,7 +253,7 @@ def evil_npz(tmp_path) -> list:
 
 def test_embeddings_that_hold_objects_or_lies_are_refused_and_nothing_is_run(tmp_path, capsys):
     for path in evil_npz(tmp_path):
-        assert scoring.main([str(path), "--no_progress"]) == 2, path
+        assert score.main([str(path), "--no_progress"]) == 2, path
         assert analyse.main(["neighbours", str(path)]) == 2, path
         shown = capsys.readouterr()
         assert "owned" not in shown.out + shown.err and "Traceback" not in shown.err
@@ -280,8 +280,8 @@ def test_names_are_escaped_in_html_and_harmless_in_tensorboard(corpus, options, 
 
 
 def test_a_list_that_is_a_link_or_no_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(DataError, match="Is a directory"):
         read_list(tmp_path)
     (tmp_path / "loop.csv").symlink_to("loop.csv")
-    with pytest.raises(ConfigError, match=r"loop\.csv"):
+    with pytest.raises(DataError, match=r"loop\.csv"):
         read_list(tmp_path / "loop.csv")
