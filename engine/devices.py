@@ -3,8 +3,10 @@
 import logging
 import os
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,11 +14,16 @@ import torch
 from settings.errors import ConfigError
 
 log = logging.getLogger(__name__)
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")  # there where the driver is loaded
 
 
 def find_device(name: str) -> torch.device:
     """`auto` is the first of cuda, mps, cpu that is there. Raises ConfigError where a named one is not."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name in ("auto", "cuda") and not there["cuda"] and (why := unusable_gpu()):
+        if name == "cuda":
+            raise ConfigError(f"--device cuda: {why}")
+        log.warning("warning: %s", why)
     if name == "auto":
         name = next(kind for kind, present in there.items() if present)
     if not there[name]:
@@ -24,6 +31,21 @@ def find_device(name: str) -> torch.device:
             f"--device {name}: this machine's torch finds none; there is {', '.join(k for k in there if there[k])}"
         )
     return torch.device(name, int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
+
+
+def unusable_gpu() -> str:
+    """Why an NVIDIA GPU that is there cannot be used, with the cure; '' where there is none, or none that is hidden."""
+    if not NVIDIA_DRIVER.exists() or os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
+        return ""
+    text = NVIDIA_DRIVER.read_text(encoding="utf-8", errors="replace")
+    version = re.search(r"Module\D*?(\d+\.[\d.]+)", text)
+    found = f"there is an NVIDIA GPU (driver {version[1] if version else 'of unknown version'})"
+    if torch.version.cuda is None:
+        return f"{found}, but this torch is built for the CPU alone: install a CUDA build of torch {torch.__version__}"
+    return (
+        f"{found}, but torch cannot use it: this build needs a driver for CUDA {torch.version.cuda}. "
+        "Update the driver, or install the build of the same torch for an older CUDA (README, installation)"
+    )
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
@@ -49,17 +71,25 @@ def set_determinism(wanted: bool) -> None:
     if wanted:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it as it starts
     torch.use_deterministic_algorithms(wanted, warn_only=True)
+    for kernel in ("flash", "mem_efficient", "cudnn"):  # of attention: their backward passes add in any order
+        getattr(torch.backends.cuda, f"enable_{kernel}_sdp")(not wanted)
 
 
 @contextmanager
 def convolutions(training: bool) -> Iterator[None]:
-    """How a GPU convolves: in training as it measures to be fastest for its one shape of batch, else in true float32.
+    """How a GPU multiplies: in training as it measures to be fastest for its one shape of batch, else in true float32.
 
-    By default cuDNN rounds what it multiplies to TF32, 10 bits, and embeddings would differ in their third digit.
+    By default cuDNN rounds what it multiplies to TF32, 10 bits, and embeddings would differ in their third digit; so
+    may cuBLAS, where the environment (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, as in some containers) or a caller says so.
     """
-    same = torch.are_deterministic_algorithms_enabled()
-    with torch.backends.cudnn.flags(True, training and not same, deterministic=same, allow_tf32=training):
-        yield
+    same, products = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
+    if not training:
+        torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(True, training and not same, deterministic=same, allow_tf32=training):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
 
 
 def seed_all(*numbers: int) -> None:

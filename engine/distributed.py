@@ -8,14 +8,16 @@ what one learns on B (with --sync_bn; without it, batch normalisation sees B / W
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 from torch import nn
 
-from settings.errors import ConfigError
+from settings.errors import ConfigError, UserError
+
+PATIENCE = timedelta(hours=12)  # process 0 scores long lists while the others wait; one that dies ends all at once
 
 
 def world() -> int:
@@ -28,32 +30,34 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+class ProcessLost(UserError):
+    """Another of the processes ended; its own message says why."""
+
+
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the other processes for a while, where torchrun started several: NCCL between GPUs, else gloo.
-
-    Raises ConfigError where another process ended: what it said stands above.
-    """
+    """Join the other processes for a while, where torchrun started several: NCCL between GPUs, else gloo."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    with collective():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
-    except dist.DistBackendError as error:
-        raise ConfigError(f"process {rank()}: another process ended ({first_line(error)})") from None
-    except RuntimeError as error:
-        if not any(word in str(error) for word in ("gloo", "Connection", "NCCL")):
-            raise
-        raise ConfigError(f"process {rank()}: another process ended ({first_line(error)})") from None
     finally:
         dist.destroy_process_group()
 
 
-def first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]
+@contextmanager
+def collective() -> Iterator[None]:
+    """Around whatever needs the other processes: raises ProcessLost where one of them is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        first_line = str(error).strip().splitlines()[0][:200]
+        raise ProcessLost(f"process {os.environ.get('RANK', 0)}: another process ended ({first_line})") from None
 
 
 def shard(rows: np.ndarray, group: int, what: str = "a batch") -> np.ndarray:
@@ -68,17 +72,40 @@ def shard(rows: np.ndarray, group: int, what: str = "a batch") -> np.ndarray:
     return np.split(rows, world())[rank()]
 
 
+class AllGather(torch.autograd.Function):
+    """(B / W, ...) of every process to (B, ...); the gradient of a part is the sum of what all processes give it."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor) -> torch.Tensor:  # noqa: ARG004 the signature that autograd calls
+        parts = [torch.empty_like(x) for _ in range(world())]
+        with collective():
+            dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, grad: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        grad = grad.clone(memory_format=torch.contiguous_format)
+        with collective():
+            dist.all_reduce(grad)
+        return grad.chunk(world())[rank()]
+
+
+class AllReduce(torch.autograd.Function):
+    """The sum over all processes, and of its gradients."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        x = x.clone()
+        with collective():
+            dist.all_reduce(x)
+        return x
+
+    backward = forward
+
+
 def all_gather_with_grad(x: torch.Tensor) -> torch.Tensor:
     """(B / W, ...) of every process to (B, ...), in their order, on every process, with gradient."""
-    if world() == 1:
-        return x
-    return torch.cat(differentiable.all_gather(x.contiguous()) if x.requires_grad else all_gather_plain(x))
-
-
-def all_gather_plain(x: torch.Tensor) -> list[torch.Tensor]:
-    parts = [torch.empty_like(x) for _ in range(world())]
-    dist.all_gather(parts, x.contiguous())
-    return parts
+    return x if world() == 1 else AllGather.apply(x)
 
 
 def average_gradients(parameters: list[nn.Parameter], stop: bool) -> torch.Tensor:
@@ -91,7 +118,8 @@ def average_gradients(parameters: list[nn.Parameter], stop: bool) -> torch.Tenso
     if world() == 1:
         return flag[0]
     flat = torch.cat([*(g.reshape(-1) for g in gradients), flag])
-    dist.all_reduce(flat)
+    with collective():
+        dist.all_reduce(flat)
     flat /= world()
     pieces = flat[:-1].split([g.numel() for g in gradients])
     for gradient, piece in zip(gradients, pieces, strict=True):
@@ -103,7 +131,8 @@ def broadcast_object(value: object) -> object:
     """Process 0's value, plain data, on all."""
     box = [value]
     if world() > 1:
-        dist.broadcast_object_list(box, 0)
+        with collective():
+            dist.broadcast_object_list(box, 0)
     return box[0]
 
 
@@ -112,48 +141,61 @@ def any_process(flag: bool) -> bool:
     if world() == 1:
         return flag
     flags = [False] * world()
-    dist.all_gather_object(flags, flag)
+    with collective():
+        dist.all_gather_object(flags, flag)
     return any(flags)
 
 
 def barrier() -> None:
     """Go on when every process is here."""
     if world() > 1:
-        dist.barrier()
+        with collective():
+            dist.barrier()
 
 
 def all_reduce_rows(values: torch.Tensor) -> torch.Tensor:
     """(N, D) in which every row was filled by one process and is zero in the others, made whole on all."""
     if world() > 1:
-        dist.all_reduce(values)
+        with collective():
+            dist.all_reduce(values)
     return values
 
 
 def broadcast_buffers(module: nn.Module) -> None:
     """Process 0's running statistics on all: without --sync_bn each has seen its own part."""
     if world() > 1:
-        for buffer in module.buffers():
-            dist.broadcast(buffer, 0)
+        with collective():
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
 
 
-class SyncBatchNorm2d(nn.BatchNorm2d):
+class SyncBatchNorm(nn.Module):
     """Batch normalisation over the utterances of all processes, where torch's own, which needs a GPU, cannot serve."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B / W, C, H, F) to the same."""
+        """(B / W, C, ...) to the same."""
         if not self.training:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        places, shape = [d for d in range(x.dim()) if d != 1], [-1, *[1] * (x.dim() - 2)]
         count = x.numel() // x.shape[1] * world()
-        mean = differentiable.all_reduce(wide.sum(dim=(0, 2, 3))) / count
-        centred = wide - mean[:, None, None]
-        variance = differentiable.all_reduce(centred.square().sum(dim=(0, 2, 3))) / count
+        mean = AllReduce.apply(wide.sum(dim=places)) / count
+        centred = wide - mean.view(shape)
+        variance = AllReduce.apply(centred.square().sum(dim=places)) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
         scale = (variance + self.eps).rsqrt() * self.weight
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
+
+
+class SyncBatchNorm1d(SyncBatchNorm, nn.BatchNorm1d):
+    """Of (B / W, C) or (B / W, C, L)."""
+
+
+class SyncBatchNorm2d(SyncBatchNorm, nn.BatchNorm2d):
+    """Of (B / W, C, H, F)."""
 
 
 def with_sync_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
@@ -162,7 +204,8 @@ def with_sync_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
         return module
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    synchronised = {nn.BatchNorm1d: SyncBatchNorm1d, nn.BatchNorm2d: SyncBatchNorm2d}
     for child in module.modules():
-        if type(child) is nn.BatchNorm2d:
-            child.__class__ = SyncBatchNorm2d  # the same module, computing otherwise
+        if type(child) in synchronised:
+            child.__class__ = synchronised[type(child)]  # the same module, computing otherwise
     return module

@@ -9,6 +9,8 @@ Beside the project's letters: N nodes of a graph, C channels of a feature map, S
 time.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ WINDOW = 3  # side of the first max-pooling: 128 x F becomes 42 x F/3
 NODE = 64  # width of a node in the two separate graphs
 JOINT = 32  # and in the joint graph
 READOUT = 5 * JOINT
+MOST_IN_MAPS = 1 << 24  # numbers in the maps of pairs of nodes at once: 64 MiB
 
 
 class ResidualBlock(nn.Module):
@@ -44,14 +47,29 @@ class ResidualBlock(nn.Module):
         return residual + (x if self.conv_downsample is None else self.conv_downsample(x))
 
 
-def pair_maps(x: Tensor, projection: nn.Linear) -> Tensor:
-    """tanh(W (x_i * x_j) + b) of every pair of nodes: (B, N, in) to (B, N, out, N), symmetric in the two N.
+def pair_maps(some: Tensor, x: Tensor, projection: nn.Linear) -> Tensor:
+    """tanh(W (x_i * x_j) + b) of some nodes with every node: (B, n, in) and (B, N, in) to (B, n, out, N).
 
-    W (x_i * x_j) = (W diag(x_i)) x_j: one matrix product, and the (B, N, N, in) products of pairs are never stored.
+    W (x_i * x_j) = (W diag(x_i)) x_j: one matrix product, and the (B, n, N, in) products of pairs are never stored.
     """
-    from_i = x.unsqueeze(2) * projection.weight  # (B, N, out, in)
-    products = from_i.flatten(1, 2) @ x.transpose(1, 2)  # (B, N * out, N)
+    from_i = some.unsqueeze(2) * projection.weight  # (B, n, out, in)
+    products = from_i.flatten(1, 2) @ x.transpose(1, 2)  # (B, n * out, N)
     return torch.tanh(products.unflatten(1, from_i.shape[1:3]) + projection.bias.unsqueeze(1))
+
+
+def attend(x: Tensor, scores: Callable[[slice], Tensor], width: int, temperature: float) -> Tensor:
+    """What every node gathers from all nodes: (B, N, in) to the same.
+
+    `scores` gives those of a slice of nodes with every node, (B, n, N), from pair maps of `width`. It is asked for as
+    many nodes at once as the maps may take memory: they grow with the square of N, and so of an utterance's duration.
+    """
+    count = x.shape[1]
+    chunk = max(1, MOST_IN_MAPS // (len(x) * count * width))
+    parts = [
+        torch.softmax(scores(slice(begin, min(begin + chunk, count))) / temperature, dim=-1) @ x
+        for begin in range(0, count, chunk)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def attention_weight(width: int) -> nn.Parameter:
@@ -80,9 +98,12 @@ class GraphAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Nodes (B, N, width_in) to nodes (B, N, width_out)."""
         x = self.input_drop(x)
-        scores = (self.att_weight.T @ pair_maps(x, self.att_proj)).squeeze(2)  # (B, N, N)
-        attention = torch.softmax(scores / self.temperature, dim=-1)
-        return normalised(self.bn, self.proj_with_att(attention @ x) + self.proj_without_att(x))
+        attended = attend(x, lambda rows: self.scores(x, rows), self.att_proj.out_features, self.temperature)
+        return normalised(self.bn, self.proj_with_att(attended) + self.proj_without_att(x))
+
+    def scores(self, x: Tensor, rows: slice) -> Tensor:
+        """Nodes (B, N, in) to the scores (B, n, N) of n of them with all."""
+        return (self.att_weight.T @ pair_maps(x[:, rows], x, self.att_proj)).squeeze(2)
 
 
 class HeterogeneousGraphAttention(nn.Module):
@@ -112,21 +133,23 @@ class HeterogeneousGraphAttention(nn.Module):
         """Nodes (B, N1, in), (B, N2, in) and the master (B or 1, 1, in) to the same three of width out."""
         counts = (first.shape[1], second.shape[1])
         x = self.input_drop(torch.cat([self.proj_type1(first), self.proj_type2(second)], dim=1))
-        attention = torch.softmax(self.scores(x, counts[0]) / self.temperature, dim=-1)
-        nodes = normalised(self.bn, self.proj_with_att(attention @ x) + self.proj_without_att(x))
-        return *nodes.split(counts, dim=1), self.all_gather_with_grad(x, master)
+        width = self.att_proj.out_features
+        attended = attend(x, lambda rows: self.scores(x, counts[0], rows), width, self.temperature)
+        nodes = normalised(self.bn, self.proj_with_att(attended) + self.proj_without_att(x))
+        return *nodes.split(counts, dim=1), self.gathered(x, master)
 
-    def scores(self, x: Tensor, count: int) -> Tensor:
-        """Nodes (B, N, in), the first `count` of the first kind, to the scores (B, N, N) of their pairs."""
-        maps = pair_maps(x, self.att_proj)  # (B, N, out, N)
-        above, below = maps[:, :count], maps[:, count:]
+    def scores(self, x: Tensor, count: int, rows: slice) -> Tensor:
+        """Nodes (B, N, in), the first `count` of the first kind, to the scores (B, n, N) of n of them with all."""
+        maps = pair_maps(x[:, rows], x, self.att_proj)  # (B, n, out, N)
+        split = max(0, count - rows.start)
+        above, below = maps[:, :split], maps[:, split:]
         rows = [
             [self.att_weight11.T @ above[..., :count], self.att_weight12.T @ above[..., count:]],
             [self.att_weight12.T @ below[..., :count], self.att_weight22.T @ below[..., count:]],
         ]
         return torch.cat([torch.cat(row, dim=-1) for row in rows], dim=1).squeeze(2)
 
-    def all_gather_with_grad(self, x: Tensor, master: Tensor) -> Tensor:
+    def gathered(self, x: Tensor, master: Tensor) -> Tensor:
         """The next master (B, 1, out) of nodes (B, N, in) and a master (B or 1, 1, in)."""
         scores = torch.tanh(self.att_projM(x * master)) @ self.att_weightM  # (B, N, 1)
         attention = torch.softmax(scores / self.temperature, dim=1)

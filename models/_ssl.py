@@ -73,8 +73,8 @@ class SSLFrontEnd(nn.Module):
         self.frozen = freeze_all  # for now; `MainModel.on_epoch` may lift it
         self.layer_weights = nn.Parameter(torch.zeros(len(layers))) if len(layers) > 1 else None
         self.cut(layers[-1])
-        self.settle_masking()
-        self.settle_gradients(freeze_cnn, freeze_all)
+        self.set_masking()
+        self.set_gradients(freeze_cnn, freeze_all)
         if grad_checkpointing:
             renamed = hasattr(model, "activation_checkpointing_enable")  # the older name warns where the newer exists
             (model.activation_checkpointing_enable if renamed else model.gradient_checkpointing_enable)()
@@ -92,7 +92,7 @@ class SSLFrontEnd(nn.Module):
         own = self.model.state_dict()
         return {name: t for name, t in state.items() if name in own or not name.startswith("encoder.layer")}
 
-    def settle_masking(self) -> None:
+    def set_masking(self) -> None:
         """Masks are drawn here or not at all; their embedding learns only where they are."""
         self.model.config.apply_spec_augment = self.mask > 0
         if self.mask and not hasattr(self.model, "masked_spec_embed"):
@@ -100,7 +100,7 @@ class SSLFrontEnd(nn.Module):
         if hasattr(self.model, "masked_spec_embed"):
             self.model.masked_spec_embed.requires_grad_(self.mask > 0)
 
-    def settle_gradients(self, freeze_cnn: bool, freeze_all: bool) -> None:
+    def set_gradients(self, freeze_cnn: bool, freeze_all: bool) -> None:
         """Frozen parameters ask for no gradient, and the waveform for none in any case.
 
         The feature extractor of transformers declares its input to require a gradient whenever it trains, and so drags

@@ -15,8 +15,9 @@ from settings.errors import ConfigError, DataError
 class HiddenStateCache:
     """Stands before a frozen front-end and remembers its hidden states in float16, a file for each waveform.
 
-    A file's name is a digest of the samples themselves and of the front-end's weights and settings, so that nothing is
-    ever mistaken for something else. It pays where the same waveforms come again: fixed crops, whole utterances.
+    A file's name is a digest of the samples themselves, of the front-end's weights and settings and of the precision it
+    computes in, so that nothing is ever mistaken for something else. It pays where the same waveforms come again: fixed
+    crops, whole utterances.
     Raises ConfigError where the folder cannot be made.
     """
 
@@ -47,8 +48,9 @@ class HiddenStateCache:
         Rows of fewer frames end in zeros.
         """
         self.identity = self.identity or self.fingerprint()
+        key = hashlib.blake2b(self.identity + precision(wave.device).encode(), digest_size=16).digest()
         samples = [wave.shape[1]] * len(wave) if lengths is None else lengths.tolist()
-        files = [self.file(row[:n]) for row, n in zip(wave.cpu(), samples, strict=True)]
+        files = [self.file(row[:n], key) for row, n in zip(wave.cpu(), samples, strict=True)]
         new = [i for i, file in enumerate(files) if not file.exists()]
         if new:
             states = self.front_end(wave[new], None if lengths is None else lengths[new])
@@ -57,9 +59,9 @@ class HiddenStateCache:
         rows = [torch.from_numpy(np.load(file)).to(wave.device, torch.float32) for file in files]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
-    def file(self, samples: Tensor) -> Path:
+    def file(self, samples: Tensor, key: bytes) -> Path:
         """Where the hidden states of this waveform (T,) are, or will be."""
-        name = hashlib.blake2b(samples.numpy().tobytes(), digest_size=16, key=self.identity).hexdigest()
+        name = hashlib.blake2b(samples.numpy().tobytes(), digest_size=16, key=key).hexdigest()
         return self.folder / name[:2] / f"{name}.npy"
 
     def write(self, file: Path, state: Tensor) -> None:
@@ -70,3 +72,9 @@ class HiddenStateCache:
         file.parent.mkdir(exist_ok=True)
         with atomic_write(file) as temporary, temporary.open("wb") as opened:
             np.save(opened, values)
+
+
+def precision(device: torch.device) -> str:
+    """What the hidden states are computed with: the kind of device and, under autocast, its half precision."""
+    half = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+    return f"{device.type} {half}"

@@ -5,12 +5,13 @@ import sys
 
 import numpy as np
 import torch
+from torch import nn
 
 from corpus.audio import AudioFiles
 from corpus.crops import crop_samples
 from DatasetLoader import TrainLoader, make_sampler
 from engine.devices import find_device, seed_all
-from engine.distributed import process_group, rank
+from engine.distributed import all_reduce_rows, process_group, rank, with_sync_batch_norm, world
 from engine.progress import Progress
 from settings.resolve import from_values
 from SpeakerNet import ModelTrainer, SpeakerNet, TracingModel
@@ -61,10 +62,25 @@ def losses(trainfunc: str, sampler: str, per_system: int) -> list[float]:
     return seen
 
 
+def norms(kind: type[nn.Module], *places: int) -> list[float]:
+    """Outputs, gradients and running means of a synchronised batch normalisation over a part of a batch."""
+    batch = torch.from_numpy(np.random.default_rng(0).normal(2.0, 3.0, (8, 3, *places)))
+    own = batch.chunk(world())[rank()].requires_grad_()
+    module = with_sync_batch_norm(nn.ModuleList([kind(3).double()]), torch.device("cpu"))[0]
+    out = module(own)
+    (out**3).sum().backward()
+    values = [out.square().mean(), out.mean(), own.grad.square().mean()]
+    means = [torch.stack(values).detach() * len(own) / 8]
+    shared = all_reduce_rows(torch.stack(means))[0]
+    return [*shared.tolist(), *module.running_mean.tolist(), *module.running_var.tolist()]
+
+
 def main() -> None:
     torch.set_num_threads(1)
     with process_group(find_device("cpu")):
         found = {f"{loss} {sampler}": losses(loss, sampler, m) for loss, sampler, m in RUNS}
+        found |= {"BatchNorm1d": norms(nn.BatchNorm1d), "BatchNorm1d of sequences": norms(nn.BatchNorm1d, 5)}
+        found |= {"BatchNorm2d": norms(nn.BatchNorm2d, 4, 5)}
         if rank() == 0:
             sys.stdout.write(json.dumps(found) + "\n")
 

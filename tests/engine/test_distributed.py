@@ -36,7 +36,7 @@ def steps(processes: int) -> dict:
 @pytest.mark.parametrize("processes", [2, 4])
 def test_losses_of_several_processes_equal_those_of_one_for_every_loss_and_sampler(alone, processes):
     shared = steps(processes)
-    assert shared.keys() == alone.keys() and len(alone) == 13
+    assert shared.keys() == alone.keys() and len(alone) == 16
     for name, losses in alone.items():
         assert len(losses) >= 3
         assert shared[name] == pytest.approx(losses, rel=1e-7), name

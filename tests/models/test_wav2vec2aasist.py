@@ -109,3 +109,14 @@ def test_every_option_has_a_type_and_a_help_text():
     options = plugins.options(MainModel, "model Wav2Vec2AASIST")
     assert {"ssl_path", "ssl_init", "ssl_layers", "freeze_cnn", "ssl_layer_decay"} <= {o.name for o in options}
     assert all(o.help for o in options)
+
+
+def test_the_cache_tells_precisions_apart(folder, tmp_path):
+    model = MainModel(4, ssl_path=folder(), freeze_ssl=True, ssl_cache=str(tmp_path)).eval()
+    wave = waves(1, 8_000)
+    with torch.no_grad():
+        model(wave)
+        with torch.autocast("cpu", torch.bfloat16):
+            model(wave)
+        model(wave)
+    assert len(list(tmp_path.glob("*/*.npy"))) == 2
