@@ -283,6 +283,21 @@ class ModelTrainer:
             LAG if device.type == "cuda" else 0, config.skip_not_finite, self.scaler.is_enabled()
         )
 
+    def start_from(self, path: str | Path) -> None:
+        """Begin with a checkpoint's weights: the encoder's, and the loss's where it fits and knows the same systems.
+
+        So a run may go on with wider crops, another margin or other utterances, and the classes keep their places.
+        Raises ConfigError where the encoder does not fit.
+        """
+        state = checkpoints.read(path)
+        self.model.fill(state, path)
+        own, found = self.net.loss.state_dict(), state.get("loss", {})
+        fits = own and checkpoints.shapes(own) == checkpoints.shapes(found)
+        both = fits and state.get("classes") == self.model.classes
+        if both:
+            checkpoints.load_weights(self.net.loss, found, path)
+        log.info("weights of the %s from %s", "encoder and the loss" if both else "encoder", path)
+
     def begin_epoch(self, epoch: int) -> None:
         """Training mode, and the plug-ins' own changes: their `on_epoch`, where they have one."""
         self.net.train()

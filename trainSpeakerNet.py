@@ -53,8 +53,7 @@ def train(config: Config) -> None:
             progress = trainer.restore(state, path)
             log.info("resuming from %s at epoch %d, batch %d", path, progress.epoch + 1, progress.batch + 1)
         elif config.initial_model:
-            model.load(config.initial_model)
-            log.info("weights of the encoder from %s", config.initial_model)
+            trainer.start_from(config.initial_model)
         del state  # a whole copy of the network, not to be kept for hours
         progress.judge_by(dev_data.digest() if dev_data else "")
         experiment.describe(config, device)

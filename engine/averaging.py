@@ -79,10 +79,10 @@ def mean_of_checkpoints(paths: Sequence[Path]) -> dict:
     sums = {}
     for path in paths:
         state = checkpoints.read(path)
-        own = {(part, name): tensor for part in PARTS for name, tensor in state.get(part, {}).items()}
-        if sums and {key: t.shape for key, t in own.items()} != {key: t.shape for key, t in sums.items()}:
+        own = {f"{part}.{name}": tensor for part in PARTS for name, tensor in state.get(part, {}).items()}
+        if sums and checkpoints.shapes(own) != checkpoints.shapes(sums):
             raise ConfigError(f"{path} and {paths[0]} are not of one network: there is no mean of them")
         sums = {key: sums.get(key, 0) + tensor.double() for key, tensor in own.items()}
     means = {key: (sums[key] / len(paths)).to(t.dtype) if t.is_floating_point() else t for key, t in own.items()}
     kept = {name: value for name, value in state.items() if name not in LEFT_OUT}
-    return kept | {part: {name: means[part, name] for name in state.get(part, {})} for part in PARTS}
+    return kept | {part: {name: means[f"{part}.{name}"] for name in state.get(part, {})} for part in PARTS}

@@ -95,10 +95,15 @@ def tensors(state: object) -> dict[str, torch.Tensor]:
     return {name: value for name, value in items if isinstance(name, str) and isinstance(value, torch.Tensor)}
 
 
+def shapes(state: object) -> dict[str, tuple[int, ...]]:
+    """The shapes of a state's weights by name."""
+    return {name: tuple(value.shape) for name, value in tensors(state).items()}
+
+
 def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], path: str | Path) -> None:
     """Fill `module` with exactly these weights. Raises ConfigError naming what is missing, left over, misshapen."""
     own, weights = module.state_dict(), tensors(weights)
-    shape = {name: tuple(value.shape) for name, value in weights.items()}
+    shape = shapes(weights)
     wrong = [f"{name}: not in the checkpoint" for name in own if name not in weights]
     wrong += [f"{name}: not in the model" for name in weights if name not in own]
     wrong += [
