@@ -48,8 +48,9 @@ def check_installed(method: str) -> None:
 
 def pca(x: np.ndarray) -> np.ndarray:
     """(N, 2) float32 first two principal components of (N, D); each points where its largest value is positive."""
-    _, _, axes = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
-    places = (x - x.mean(axis=0)) @ axes[:2].T
+    from sklearn.decomposition import PCA
+
+    places = PCA(min(2, x.shape[1]), svd_solver="full").fit_transform(x)
     if places.shape[1] < 2:
         places = np.hstack([places, np.zeros_like(places)])
     largest = places[np.abs(places).argmax(axis=0), np.arange(2)]

@@ -23,6 +23,48 @@ RATES = (2_000, 768_000)
 BLOCK_VALUES = 1 << 20
 
 
+class AudioError(DataError):
+    """An audio file that cannot be used; `kind` is the word for why."""
+
+    kind = "unreadable"
+
+
+class Missing(AudioError):
+    """No such file."""
+
+    kind = "missing"
+
+
+class Empty(AudioError):
+    """A file of no bytes."""
+
+    kind = "empty"
+
+
+class Truncated(AudioError):
+    """A file that ends before its audio does."""
+
+    kind = "truncated"
+
+
+class TooShort(AudioError):
+    """Shorter than MIN_SECONDS."""
+
+    kind = "too short"
+
+
+class TooLong(AudioError):
+    """Longer than MAX_SECONDS."""
+
+    kind = "too long"
+
+
+class NotSound(AudioError):
+    """NaN, infinity, or numbers beyond LOUDEST among the samples."""
+
+    kind = "not sound"
+
+
 def load_audio(path: str | Path) -> np.ndarray:
     """The whole file as (T,) float32 at 16 kHz: channels averaged, then resampled band-limited (soxr, "HQ").
 
@@ -30,45 +72,58 @@ def load_audio(path: str | Path) -> np.ndarray:
 
     Raises
     ------
-    DataError
-        The file is missing, is no audio, is empty, truncated, holds NaN or numbers beyond LOUDEST, is shorter than
-        MIN_SECONDS, longer than MAX_SECONDS, or has a sampling rate outside RATES. The message names the file.
+    AudioError
+        As `decode`.
     """
-    try:
-        samples, rate = decode(Path(path))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
-    except (soundfile.SoundFileError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as audio ({plain(error)})") from None
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+    samples, rate = decode(Path(path))
     if rate != SAMPLE_RATE:
         samples = soxr.resample(samples, rate, SAMPLE_RATE, quality="HQ")
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
 def decode(path: Path) -> tuple[np.ndarray, int]:
-    """(T,) float32 mono samples at the file's own rate, and that rate. By blocks: a header is not to be trusted."""
+    """(T,) float32 mono samples at the file's own rate, and that rate. By blocks: a header is not to be trusted.
+
+    Raises
+    ------
+    AudioError
+        One of its kinds: the file is missing, is no audio, is empty, truncated, holds NaN or numbers beyond LOUDEST, is
+        shorter than MIN_SECONDS, longer than MAX_SECONDS, or has a sampling rate outside RATES. The message names it.
+    """
+    try:
+        return decode_blocks(path)
+    except FileNotFoundError as error:
+        raise Missing(f"{path}: {error.strerror}") from None
+    except OSError as error:
+        raise AudioError(f"{path}: {error.strerror or error}") from None
+    except (soundfile.SoundFileError, TypeError) as error:
+        raise AudioError(f"{path}: cannot be read as audio ({plain(error)})") from None
+    except AudioError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def decode_blocks(path: Path) -> tuple[np.ndarray, int]:
+    """The same, with messages that do not name the file, and the libraries' own exceptions."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise DataError("not a file")
+        raise AudioError("not a file")
     if path.stat().st_size == 0:
-        raise DataError("the file is empty")
+        raise Empty("the file is empty")
     with soundfile.SoundFile(path) as file:
         rate, promised = file.samplerate, file.frames
         if not RATES[0] <= rate <= RATES[1]:
-            raise DataError(f"a sampling rate of {rate} Hz is not speech")
+            raise AudioError(f"a sampling rate of {rate} Hz is not speech")
         mono, length, most = [], 0, MAX_SECONDS * min(rate, MAX_RATE)
         while len(block := file.read(max(1, BLOCK_VALUES // file.channels), dtype="float32", always_2d=True)):
             check_values(block, length)
             mono.append(block.mean(axis=1, dtype=np.float32) if file.channels > 1 else block[:, 0])
             length += len(block)
             if length > most:
-                raise DataError(f"longer than {most / rate / 60:.0f} minutes at {rate} Hz: cut it up")
+                raise TooLong(f"longer than {most / rate / 60:.0f} minutes at {rate} Hz: cut it up")
         if length < promised or chunk_cut_short(file.extra_info) or stream_without_end(path):
-            raise DataError(f"truncated after {length} samples")
+            raise Truncated(f"truncated after {length} samples")
     samples = np.concatenate(mono) if mono else np.empty(0, np.float32)
     if length < MIN_SECONDS * rate:
-        raise DataError(f"{length / rate:.3f} s long; at least {MIN_SECONDS} s is needed")
+        raise TooShort(f"{length / rate:.3f} s long; at least {MIN_SECONDS} s is needed")
     return samples, rate
 
 
@@ -78,7 +133,7 @@ def check_values(block: np.ndarray, first: int) -> None:
         if np.abs(block).max() <= LOUDEST:
             return
         sample = first + int(np.flatnonzero(~(np.abs(block) <= LOUDEST).all(axis=1))[0])
-    raise DataError(f"sample {sample} is NaN, infinite or beyond all sound")
+    raise NotSound(f"sample {sample} is NaN, infinite or beyond all sound")
 
 
 def chunk_cut_short(libsndfile_log: str) -> bool:

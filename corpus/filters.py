@@ -93,7 +93,8 @@ def loudness_norm(samples: np.ndarray) -> np.ndarray:
 def loudness(samples: np.ndarray) -> float | None:
     """Integrated loudness in LUFS (ITU-R BS.1770-4, one channel), None below its absolute gate of -70 LUFS.
 
-    What is shorter than the standard's block of 400 ms counts as one block.
+    What is shorter than the standard's block of 400 ms counts as one block. torchaudio's `loudness` is no substitute:
+    its filters are approximate (0.28 dB off on speech at 16 kHz), it fails below 400 ms, and it is slow.
     """
     weighted = signal.sosfilt(k_weighting(SAMPLE_RATE), samples.astype(np.float64))
     block, step = int(0.4 * SAMPLE_RATE), int(0.1 * SAMPLE_RATE)

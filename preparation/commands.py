@@ -129,7 +129,7 @@ def audit(options: argparse.Namespace) -> int:
         make_folder(options.out)
         write_text(options.out / "audit.md", text)
         write_text(options.out / "audit.json", json.dumps(findings, indent=1, allow_nan=False) + "\n")
-        write_text(options.out / "files.csv", files_csv(facts))
+        write_text(options.out / "files.csv", files_csv(tables, facts))
     return WRONG if findings["training_would_fail"] else 0
 
 

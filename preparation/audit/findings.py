@@ -15,6 +15,7 @@ from corpus.lists import UtteranceList
 from engine.parallel import in_order
 from preparation.audit.measure import Facts, measure
 from preparation.audit.shortcuts import predictability
+from settings.text import for_csv
 
 CROP_SECONDS = (200 * 160 + 240) / SAMPLE_RATE  # the trainer's default crop: what is shorter is repeated
 NUMBERS: dict[str, Callable[[Facts], float]] = {
@@ -37,12 +38,15 @@ def measure_all(tables: list[UtteranceList], root: str | Path, threads: int) -> 
     return dict(zip(paths, bar, strict=True))
 
 
-def files_csv(facts: dict[str, Facts]) -> str:
-    """A row for each file, as CSV."""
+def files_csv(tables: list[UtteranceList], facts: dict[str, Facts]) -> str:
+    """A row for each row of the lists, as CSV: list, path, system, and the facts of the file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", *Facts.__dataclass_fields__])
-    writer.writerows([path, *astuple(fact)] for path, fact in facts.items())
+    writer.writerow(["list", "path", "system", *Facts.__dataclass_fields__])
+    for table in tables:
+        for path, system in zip(table.paths, table.systems, strict=True):
+            fact = astuple(facts[path])
+            writer.writerow([*map(for_csv, (table.source, path, system, *fact[:3])), *fact[3:-1], fact[-1]])
     return text.getvalue()
 
 

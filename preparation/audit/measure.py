@@ -9,9 +9,8 @@ import scipy.fft
 import soundfile
 import soxr
 
-from corpus.audio import SAMPLE_RATE, decode, plain
+from corpus.audio import SAMPLE_RATE, AudioError, decode, plain
 from corpus.filters import loudness, speech_span
-from settings.errors import DataError
 
 EDGE_DB = 55.0  # below the strongest frequency: where the band ends
 FRAME_SECONDS = 0.032
@@ -50,16 +49,12 @@ def measure(path: str | Path) -> Facts:
     """The facts of one file. Nothing is raised: a problem is a fact."""
     path = Path(path)
     try:
-        if path.stat().st_size == 0:
-            return Facts("empty", f"{path}: the file is empty")
         samples, rate = decode(path)
         info = soundfile.info(path)
-    except FileNotFoundError:
-        return Facts("missing", f"{path}: no such file")
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
-        return Facts("unreadable", f"{path}: cannot be read as audio ({plain(error)})")
-    except DataError as error:
-        return Facts("too short" if str(error).endswith("is needed") else "unreadable", f"{path}: {error}")
+    except AudioError as error:
+        return Facts(error.kind, str(error))
+    except (soundfile.SoundFileError, OSError) as error:  # the file has gone meanwhile
+        return Facts(AudioError.kind, f"{path}: {plain(error)}")
     heard = soxr.resample(samples, rate, SAMPLE_RATE, quality="HQ") if rate != SAMPLE_RATE else samples
     begin, end = speech_span(heard)
     level = loudness(heard)

@@ -1,16 +1,19 @@
 """How far one number of a file (its sampling rate, its loudness, ...) gives away its system.
 
 A classifier that sees that number and nothing else is fitted on four fifths of the files and asked about the last
-fifth, in turn. Every system weighs the same, so that guessing is right in 1 of C cases. It only looks up, in the
-value's bin, the system most frequent there: what it can do, a network can do too, without having learnt anything.
+fifth, in turn. Every system weighs the same, so that guessing is right in 1 of C cases. It cuts the numbers at
+thresholds into a few intervals and names one system in each: what it can do, a network can do too, without having
+learnt anything.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.tree import DecisionTreeClassifier
 
 FOLDS = 5
-MOST_BINS = 50
+MOST_INTERVALS = 50
+LEAST_IN_INTERVAL = 5  # files: fewer are no rule
 FEWEST = 2 * FOLDS  # utterances of a system, for it to be looked at
 ALONE = 0.8  # recall and precision from which on a number finds a system by itself
 SUSPICIOUS = 2.0  # times chance: the accuracy from which on a number is a shortcut
@@ -49,7 +52,7 @@ def predictability(values: np.ndarray, systems: list[str]) -> Shortcut | None:
     confusion = np.zeros((len(classes), len(classes)))
     for number in range(FOLDS):
         train, test = fold != number, fold == number
-        guess = look_up(values[train], label[train], values[test], len(classes))
+        guess = fit_thresholds(values[train], label[train], values[test])
         np.add.at(confusion, (label[test], guess), 1)
     share = confusion / confusion.sum(axis=1, keepdims=True)
     recall = np.diagonal(share)
@@ -71,14 +74,10 @@ def folds(label: np.ndarray) -> np.ndarray:
     return fold
 
 
-def look_up(known: np.ndarray, label: np.ndarray, asked: np.ndarray, classes: int) -> np.ndarray:
-    """(len(asked),) the system most frequent among the known values of the same bin, each system weighing the same."""
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, MOST_BINS + 1)[1:]))
-    weight = 1 / np.bincount(label, minlength=classes)
-    frequent = np.zeros((len(edges) + 1, classes))
-    np.add.at(frequent, (np.searchsorted(edges, known), label), weight[label])
-    filled = np.flatnonzero(frequent.any(axis=1))
-    best = frequent.round(9).argmax(axis=1)  # of equals the first, whatever the rounding
-    bins = np.searchsorted(edges, asked)
-    nearest = filled[np.abs(bins[:, None] - filled).argmin(axis=1)]  # an empty bin answers as the nearest that is not
-    return best[nearest]
+def fit_thresholds(values: np.ndarray, label: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """(len(asked),) the system of each value's interval, of the intervals that separate the known values best."""
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=MOST_INTERVALS, min_samples_leaf=LEAST_IN_INTERVAL, class_weight="balanced", random_state=0
+    )
+    shares = tree.fit(values[:, None], label).predict_proba(asked[:, None])
+    return tree.classes_[shares.round(9).argmax(axis=1)]  # of equals the first, whatever the rounding

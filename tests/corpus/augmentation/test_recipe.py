@@ -94,7 +94,7 @@ def test_every_mistake_is_named_at_once_with_its_line(tmp_path):
         "line 10: babble: files: 1.5 is not a whole number",
         "line 11: a change needs a kind",
         "line 12: one_of: its probabilities sum to 1.4",
-        "line 13: gain: decibels: nan is not a number",
+        "line 13: gain: decibels: .nan is no finite number",
     ):
         assert f"recipe.yaml {line}" in text
     places = [int(line.split("line ")[1].split(":")[0]) for line in text.splitlines()]
