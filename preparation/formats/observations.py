@@ -120,12 +120,12 @@ def near_aliases(tables: dict[str, UtteranceList]) -> list[str]:
     for name in where:
         near = [group for group in groups if any(alike(name, other) for other in group)]
         groups = [group for group in groups if group not in near] + [set().union({name}, *near)]
-    told = [
+    named = [
         ", ".join(f"{name} ({'+'.join(where[name])})" for name in sorted(group)) for group in groups if len(group) > 1
     ]
-    if not told:
+    if not named:
         return []
-    return [bulleted("labels that are near-aliases: one system, or almost, under several names", sorted(told))]
+    return [bulleted("labels that are near-aliases by name: one system, or almost, under several", sorted(named))]
 
 
 def all_systems(tables: dict[str, UtteranceList]) -> list[str]:
@@ -134,15 +134,25 @@ def all_systems(tables: dict[str, UtteranceList]) -> list[str]:
 
 def alike(a: str, b: str) -> bool:
     """True where two labels differ by a suffix (vits, vits--neon), a version (xtts_v1.1, xtts_v2), or only by publisher
-    (suno/bark, tts_models/…/bark). The same architecture trained on other data (css10/vits, cv/vits) is another system.
+    (suno/bark, tts_models/…/bark). The same architecture trained on other data (css10/vits, cv/vits) is another system,
+    and so are numbers of a series (A01, A02; class_1, class_2).
     """
     first, second = PurePosixPath(a.lower()), PurePosixPath(b.lower())
+    if not has_word(first.name) or not has_word(second.name):
+        return False
     if first.name == second.name:
         return first.parts[0] != second.parts[0]
     short, long = sorted((first.name, second.name), key=len)
     suffixed = long.startswith(short) and long[len(short)] in "-_."
-    return first.parent == second.parent and (suffixed or without_version(short) == without_version(long))
+    stem = without_version(short)
+    return first.parent == second.parent and (suffixed or (has_word(stem) and stem == without_version(long)))
+
+
+def has_word(name: str) -> bool:
+    """Whether two letters or more stand together in a name."""
+    return bool(re.search(r"[^\W\d_]{2}", name))
 
 
 def without_version(name: str) -> str:
-    return re.sub(r"[-_ ]?v?\d+(\.\d+)*$", "", name)
+    """A name less the version at its end, which has a v or a point: xtts_v2, bark-1.5; not the number of a series."""
+    return re.sub(r"[-_ ]?(v\d+(\.\d+)*|\d+(\.\d+)+)$", "", name)

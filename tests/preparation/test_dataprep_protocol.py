@@ -161,6 +161,13 @@ def test_paths_shared_by_two_lists_are_told(tmp_path):
         ("tts_models/fr/css10/vits", "tts_models/de/css10/vits", False),
         ("tts_models/en/ljspeech/vits", "tts_models/en/ljspeech/glow-tts", False),
         ("facebook/mms-tts-deu", "facebook/mms-tts-fra", False),
+        ("A01", "A02", False),
+        ("AA01", "AA13", False),
+        ("class_1", "class_2", False),
+        ("system 1", "system 10", False),
+        ("1", "1-2", False),
+        ("v1", "v2", False),
+        ("bark-1.5", "bark-2.0", True),
     ],
 )
 def test_near_aliases(a, b, expected):
