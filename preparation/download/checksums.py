@@ -8,16 +8,18 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from engine.atomic_files import write_text
-from settings.errors import DataError
+from settings.errors import ConfigError, DataError
+from settings.files import read_json, read_text
 
 LINE = re.compile(r"\\?([0-9a-fA-F]{32}) [ *](.+)")
 CHUNK = 1 << 20
+LARGEST = 1 << 24  # bytes of a file of sums
 
 
 def read_sums(path: Path) -> dict[str, str]:
     """File name to MD5, of a file as md5sum writes it. Raises DataError where a line is something else."""
     sums = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for line, text in enumerate(read_text(path, LARGEST, DataError).splitlines(), 1):
         found = LINE.fullmatch(text.strip())
         if found:
             sums[PurePosixPath(found[2]).name] = found[1].lower()
@@ -32,8 +34,8 @@ class Verifier:
     def __init__(self, folder: Path):
         self.notes = folder / ".verified.json"
         try:
-            self.known = json.loads(self.notes.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            self.known = read_json(self.notes)
+        except ConfigError:  # none yet, or damaged: the files are read again
             self.known = {}
 
     def check(self, path: Path, expected: str) -> None:

@@ -16,7 +16,7 @@ def download(addresses: Addresses, out: Path, unpacking: bool = True, pause: flo
     Raises
     ------
     DataError
-        As `fetch`, `Verifier.check` and `unpack`. The next run goes on from there.
+        As `fetch`, `Verifier.check` and `unpack`. The next run resumes.
     ConfigError
         The folder cannot be written.
     """

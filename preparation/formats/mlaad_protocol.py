@@ -14,14 +14,16 @@ from pathlib import Path, PurePosixPath
 from corpus.conditions import conditions_of, parse_condition
 from corpus.lists import UtteranceList, outside, parse_list
 from settings.errors import DataError
-from settings.text import bulleted
+from settings.files import read_bytes
+from settings.text import bulleted, for_terminal
 
 SPLITS = {"train": "train", "dev": "dev", "eval": "test"}  # the protocol's name to ours
 FINE = tuple(  # the protocol's words for the conditions, in the order of `corpus.conditions.CONDITIONS`
     f"{language}___{model}" for model in ("model_seen", "model_not_seen") for language in ("lang_seen", "lang_not_seen")
 )
 TRAIN = "train"  # the condition of train rows
-LARGEST_MEMBER = 1 << 28  # bytes; the real lists have 4 MB
+LARGEST = 1 << 27  # bytes of all members together; the real protocol has 11 MB
+MOST_MEMBERS = 1_000
 
 
 def read_protocol(source: str | Path) -> dict[str, UtteranceList]:
@@ -67,15 +69,16 @@ def read_members(source: Path) -> dict[str, bytes]:
     """Name to content of every CSV in a zip or folder. A zip with a name that leaves its folder is refused whole."""
     if source.is_dir():
         files = sorted(path for path in source.rglob("*.csv") if len(path.relative_to(source).parts) <= 3)
-        try:
-            return {path.relative_to(source).as_posix(): path.read_bytes() for path in files}
-        except OSError as error:
-            raise DataError(f"{error.filename}: {error.strerror}") from None
+        return {path.relative_to(source).as_posix(): read_bytes(path, LARGEST, DataError) for path in files}
+    if source.exists() and not source.is_file():
+        raise DataError(f"{source}: not a file")
     try:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
-            wrong = [why for why in (outside(member.filename, allow=False) for member in members) if why]
-            wrong += [f"{m.filename}: {m.file_size} bytes is no list" for m in members if m.file_size > LARGEST_MEMBER]
+            total = sum(member.file_size for member in members)  # as stated: no more of a member is ever read
+            if len(members) > MOST_MEMBERS or total > LARGEST:
+                raise DataError(f"{source}: {len(members):,} members, {total:,} bytes: no protocol has so many")
+            wrong = [for_terminal(why) for m in members if (why := outside(m.filename, allow=False))]
             if wrong:
                 raise DataError(bulleted(f"{source}: {len(wrong)} members refused", wrong))
             return {m.filename: archive.read(m) for m in members if m.filename.endswith(".csv")}

@@ -155,7 +155,9 @@ def test_predictability_is_chance_on_noise_and_1_on_a_give_away():
 
 def test_a_threshold_that_finds_a_small_system_among_large_ones_is_named():
     """The leading silence of openjtalk in a corpus of 24 systems: above 0.3 s lie 72 of its 72 files and 5 others."""
-    silence = np.concatenate([RANDOM.uniform(0.31, 0.6, 72), RANDOM.uniform(0.31, 0.6, 5), RANDOM.gamma(2, 0.02, 11_000)])
+    silence = np.concatenate(
+        [RANDOM.uniform(0.31, 0.6, 72), RANDOM.uniform(0.31, 0.6, 5), RANDOM.gamma(2, 0.02, 11_000)]
+    )
     systems = ["openjtalk"] * 72 + [f"s{i % 23}" for i in range(11_005)]
     found = predictability(np.minimum(silence, 0.6), systems)
     ((system, recall, precision),) = found.alone
