@@ -25,7 +25,7 @@ COMMANDS = FLOORS[-1].split()
 TRACKED = subprocess.run(
     ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
 ).stdout.split()
-SOURCES = [path for path in TRACKED if not path.startswith(("tests/", "benchmarks/"))]
+SOURCES = [path for path in TRACKED if not path.startswith(("tests/", "benchmarks/", "docs/"))]
 TEST_PATHS = [path.removeprefix("tests/") for path in TRACKED if path.startswith("tests/")]
 
 
