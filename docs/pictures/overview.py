@@ -42,7 +42,8 @@ def flow(axes) -> None:
 
 def utterance_map(axes, embeddings: np.ndarray, labels: np.ndarray) -> None:
     """Embeddings (N, D) in the plane, a colour for each system."""
-    places = TSNE(metric="cosine", init="random", perplexity=12, early_exaggeration=30, random_state=0).fit_transform(embeddings)
+    tsne = TSNE(metric="cosine", init="random", perplexity=12, early_exaggeration=30, random_state=0)
+    places = tsne.fit_transform(embeddings)
     colours = matplotlib.colormaps["tab20"]
     for number, system in enumerate(np.unique(labels)):
         x, y = places[labels == system].T
