@@ -1,4 +1,4 @@
-"""Lists with their audio, and batches of crops from it, read ahead of need."""
+"""Lists with their audio, and batches of crops from it to train on, read ahead of need."""
 
 import hashlib
 import logging
@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from corpus import copies
 from corpus.audio import AudioFiles, AudioMemory
+from corpus.augmentation.chain import Augmentation
+from corpus.augmentation.recipe import find_recipe
 from corpus.cache import CachedAudio, open_cache
-from corpus.crops import crop_samples, crop_starts, eval_crops
+from corpus.crops import crop_samples, crop_starts, use_in_epoch
 from corpus.filters import AudioFilters
 from corpus.gpu_audio import GpuAudio, fits
 from corpus.lists import UtteranceList, read_list, trial_paths
 from corpus.samplers import BalancedSampler, RandomSampler
-from engine.distributed import rank, shard, world
+from engine.distributed import shard
 from engine.parallel import in_order
 from scoring.trial_list import TrialList, read_trials
 from settings.errors import ConfigError, DataError, UserError
@@ -30,7 +33,7 @@ log = logging.getLogger(__name__)
 class Dataset:
     """A list with its audio, row by row: `lengths` (N,) int64 in samples; `skipped` names what was left out.
 
-    `trials`: the pairs to score, where the list was one of trials.
+    `trials`: the pairs to score, where the list was one of trials. `augmentation`: what --augment makes of train crops.
     """
 
     table: UtteranceList
@@ -38,15 +41,20 @@ class Dataset:
     lengths: np.ndarray
     skipped: list[str]
     trials: TrialList | None = None
+    augmentation: Augmentation | None = None
 
     def info(self) -> dict:
-        """What checkpoints record of a train list: its systems in the order of the labels, languages, its digest."""
+        """What checkpoints record of a train list: its systems and the classes of their copies, in the order of the
+        labels, its languages, its digest.
+        """
         languages = sorted(set(self.table.languages) - {""})
-        return {"classes": self.table.classes(), "languages": languages, "data": self.digest()}
+        real, pseudo = copies.class_names(self.table)
+        return {"classes": real, "copies": pseudo, "languages": languages, "data": self.digest()}
 
     def digest(self) -> str:
-        """A checksum of what training draws from: paths, systems and lengths."""
+        """A checksum of what training draws from: paths, systems and lengths, and how crops are changed."""
         content = repr((self.table.paths, self.table.systems)).encode() + self.lengths.tobytes()
+        content += repr(self.augmentation.described()).encode() if self.augmentation else b""
         return hashlib.sha256(content).hexdigest()
 
 
@@ -73,6 +81,23 @@ def with_audio(config: Config, table: UtteranceList, root: str, memory: AudioMem
     return Dataset(table.take(good), audio.take(good), lengths[good], culprits)
 
 
+def open_train_list(config: Config, memory: AudioMemory) -> Dataset:
+    """The train list, with the copies and the changes of crops that --augment asks for; see `open_list`."""
+    recipe = find_recipe(config.augment)
+    if not recipe:
+        return open_list(config, config.train_list, config.train_path, memory)
+    changes = Augmentation(recipe, config.musan_path, config.rir_path, config.nDataLoaderThread)
+    table = read_list(config.train_list, config.allow_outside)
+    data = with_audio(config, copies.with_copies(table, recipe.copies, recipe.copy_classes), config.train_path, memory)
+    if recipe.copies and isinstance(data.audio, AudioFiles) and len(data.audio.kept) < len(data.audio):
+        log.warning(
+            "warning: the copies of %s do not all fit into --audio_memory, and are made again at every use; "
+            "dataprep.py cache --copies makes them once",
+            recipe.source,
+        )
+    return replace(data, augmentation=changes)
+
+
 def open_trial_list(config: Config, path: str, root: str) -> Dataset | None:
     """The utterances of a trial list, lines of 'label path path', each once; None where the list is of another form."""
     paths = trial_paths(path)
@@ -89,7 +114,7 @@ def open_audio(config: Config, table: UtteranceList, root: str, memory: AudioMem
     filters = AudioFilters(config.lowpass, config.trim_silence, config.loudness_norm)
     if config.cache:
         return open_cache(config.cache, table, root, filters, config.nDataLoaderThread)
-    return AudioFiles(table.files(root), memory, filters.apply if filters else None)
+    return AudioFiles(table.files(root), memory, filters.apply if filters else None, copies.load)
 
 
 def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
@@ -102,7 +127,10 @@ def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
     wanted += [(path, config.test_path or config.train_path) for path in config.test_list]
     for place, (path, root) in enumerate(wanted):
         try:
-            data = open_list(config, path, root, memory) if path else None
+            if not place:
+                data = open_train_list(config, memory)
+            else:
+                data = open_list(config, path, root, memory) if path else None
             opened.append(data)
             if data and place:
                 check_trials(data.table)
@@ -150,13 +178,27 @@ class TrainLoader:
         Epochs after which the crops come again; 0 for never.
     pin : torch.device
         A GPU for which batches are to lie in page-locked memory, from which it copies while it computes.
+    augmentation : Augmentation
+        Changes crops, in the threads that read them. Not for GpuAudio.
     """
 
     def __init__(
-        self, audio, lengths, labels, sampler, length: int, seed: int, threads: int, crop_cycle: int = 0, pin=None
+        self,
+        audio,
+        lengths,
+        labels,
+        sampler,
+        length: int,
+        seed: int,
+        threads: int,
+        crop_cycle: int = 0,
+        pin=None,
+        augmentation: Augmentation | None = None,
     ):
         self.audio, self.lengths, self.labels, self.sampler = audio, lengths, labels, sampler
         self.length, self.seed, self.threads, self.crop_cycle, self.pin = length, seed, threads, crop_cycle, pin
+        self.augmentation = augmentation
+        self.reads = augmentation.reads(length) if augmentation else length  # samples of a crop before it is changed
         self.waited = 0.0  # seconds that the last batch was waited for
 
     def __len__(self) -> int:
@@ -167,34 +209,38 @@ class TrainLoader:
         """The batches of an epoch from number `first` on. Raises DataError where a file can no longer be read."""
         plan = self.sampler.plan(self.seed, epoch)
         drawn = epoch % self.crop_cycle if self.crop_cycle else epoch
-        starts = crop_starts(self.lengths, plan, self.length, self.seed, drawn)
+        starts = crop_starts(self.lengths, plan, self.reads, self.seed, drawn)
+        uses = use_in_epoch(plan.ravel()).reshape(plan.shape)
         shares = [
-            tuple(shard(part, self.sampler.per_system) for part in pair) for pair in zip(plan, starts, strict=True)
+            tuple(shard(part, self.sampler.per_system) for part in parts)
+            for parts in zip(plan[first:], starts[first:], uses[first:], strict=True)
         ]
         if isinstance(self.audio, GpuAudio):
-            batches = self.cut_on_gpu(shares[first:])
+            batches = self.cut_on_gpu(shares)
         else:
-            batches = in_order(lambda share: self.read(*share), shares[first:], self.threads, ahead=2)
+            batches = in_order(lambda share: self.read(*share, drawn), shares, self.threads, ahead=2)
         began = time.perf_counter()
         for batch in batches:
             self.waited = time.perf_counter() - began
             yield batch
             began = time.perf_counter()
 
-    def read(self, rows: np.ndarray, starts: np.ndarray) -> Batch:
-        """One batch: rows (B,) of the list, cut at `starts` (B,)."""
-        crops = torch.from_numpy(self.audio.gather(rows, starts, self.length))
-        labels = torch.from_numpy(self.labels[rows])
+    def read(self, rows: np.ndarray, starts: np.ndarray, uses: np.ndarray, epoch: int) -> Batch:
+        """One batch: rows (B,) of the list, cut at `starts` (B,), changed by draws of `epoch` and `uses` (B,) in it."""
+        crops = self.audio.gather(rows, starts, self.reads)
+        if self.augmentation:
+            crops = self.augmentation.batch(crops, self.length, rows, uses, self.seed, epoch)
+        crops, labels = torch.from_numpy(crops), torch.from_numpy(self.labels[rows])
         if self.pin:
             with torch.cuda.device(self.pin):  # else every reading thread would begin a context on the first GPU
                 crops, labels = crops.pin_memory(), labels.pin_memory()
         return Batch(crops, labels, rows)
 
-    def cut_on_gpu(self, shares: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[Batch]:
+    def cut_on_gpu(self, shares: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Iterator[Batch]:
         """The batches of these shares: an epoch's indices go to the GPU at once, so that no batch waits for a copy."""
         if not shares:
             return
-        rows, starts = (np.stack(part) for part in zip(*shares, strict=True))
+        rows, starts, _ = (np.stack(part) for part in zip(*shares, strict=True))
         indices = self.audio.upload(np.stack([rows, starts, self.labels[rows]], axis=1))
         for own, (on_gpu, begin, labels) in zip(rows, indices, strict=True):
             yield Batch(self.audio.gather(on_gpu, begin, self.length), labels, own)
@@ -218,72 +264,23 @@ def make_sampler(config: Config, labels: np.ndarray, classes: list[str]) -> Rand
 
 def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoader:
     """The batches of the train list. Raises ConfigError where list and options do not go together."""
-    classes = data.table.classes()
+    real, pseudo = copies.class_names(data.table)
+    classes = real + pseudo
     if len(classes) < 2:
         raise ConfigError(f"{data.table.source} has one system, {classes[0]}: there is nothing to distinguish")
     if config.nClasses not in (0, len(classes)):
-        raise ConfigError(
-            f"--nClasses {config.nClasses}, but {data.table.source} has {len(classes)} systems: leave it out"
-        )
+        found = f"{len(real)} systems" + (f" and {len(pseudo)} classes of copies" if pseudo else "")
+        raise ConfigError(f"--nClasses {config.nClasses}, but {data.table.source} has {found}: leave it out")
     labels = data.table.labels(classes)
     sampler = make_sampler(config, labels, classes)
-    audio = data.audio
+    audio, changes = data.audio, data.augmentation if data.augmentation and data.augmentation.links else None
     wanted = {"yes": True, "no": False}.get(config.data_on_device)
-    if fits(data.lengths, bool(config.cache), device) if wanted is None else wanted:
+    if changes and wanted:
+        raise ConfigError("--data_on_device yes, but --augment changes crops in the threads that read: give auto or no")
+    if not changes and (fits(data.lengths, bool(config.cache), device) if wanted is None else wanted):
         audio = GpuAudio(audio, data.lengths, device)
         data.audio.forget()  # what the GPU holds, the host need not
     pin = device if device.type == "cuda" else None
     length, threads = crop_samples(config.max_frames), config.nDataLoaderThread
-    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, config.crop_cycle, pin)
-
-
-class EvalLoader:
-    """Every utterance of a list once, read ahead by threads, in batches of one length or, `padded`, of similar lengths.
-
-    Parameters
-    ----------
-    audio : AudioFiles
-    lengths : (N,) int64
-        Samples of each utterance.
-    frames, count : int
-        As `eval_crops` takes them.
-    threads : int
-    padded : bool
-        Whole utterances may end in zeros: the encoder is told where each one ends.
-    """
-
-    most_samples = 64 * 32_240  # of a batch: 64 training crops' worth
-
-    def __init__(self, audio: AudioFiles, lengths: np.ndarray, frames: int, count: int, threads: int, padded=False):
-        self.audio, self.lengths, self.frames, self.count, self.threads = audio, lengths, frames, count, threads
-        self.padded = padded and not frames
-
-    def batches(self) -> list[np.ndarray]:
-        """The rows of each batch, longest first, so that memory runs out early if it does."""
-        length = np.full_like(self.lengths, self.count * crop_samples(self.frames)) if self.frames else self.lengths
-        order = np.argsort(-length, kind="stable")
-        alike = [order] if self.padded else np.split(order, np.flatnonzero(np.diff(length[order])) + 1)
-        found = []
-        for rows in alike:
-            begin = 0
-            while begin < len(rows):
-                most = max(1, self.most_samples // int(length[rows[begin]]))
-                found.append(rows[begin : begin + most])
-                begin += most
-        return found
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor | None]]:
-        """Rows (B,), their crops (B, count, T), count 1 for whole utterances, and, `padded`, their lengths (B,) int64.
-
-        Processes share the batches.
-        """
-        yield from in_order(self.read, self.batches()[rank() :: world()], self.threads, ahead=2)
-
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor, torch.Tensor | None]:
-        crops = [eval_crops(self.audio.read(row), self.frames, self.count) for row in rows.tolist()]
-        if not self.padded:
-            return rows, torch.from_numpy(np.stack(crops)), None
-        batch = np.zeros((len(rows), 1, max(crop.shape[1] for crop in crops)), np.float32)
-        for place, crop in zip(batch, crops, strict=True):
-            place[:, : crop.shape[1]] = crop
-        return rows, torch.from_numpy(batch), torch.from_numpy(self.lengths[rows])
+    cycle = config.crop_cycle
+    return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, cycle, pin, changes)

@@ -20,7 +20,8 @@ from torch import nn
 from tqdm import tqdm
 
 from corpus.audio import SAMPLE_RATE, Waveforms, load_audio
-from DatasetLoader import Batch, EvalLoader, TrainLoader
+from corpus.eval_loader import EvalLoader
+from DatasetLoader import Batch, TrainLoader
 from engine import checkpoints
 from engine.async_step import Step, StepsInFlight
 from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
@@ -192,12 +193,16 @@ class TracingModel:
             ) from None
 
     def logits(self, embeddings: np.ndarray) -> np.ndarray | None:
-        """Margin-free logits (N, C) float32 of embeddings (N, D), in the order of `classes`; None of metric losses."""
+        """Margin-free logits (N, C) float32 of embeddings (N, D), in the order of `classes`; None of metric losses.
+
+        The classes of augmented copies (`corpus/copies.py`), which come after them, are left out.
+        """
         if not hasattr(self.net.loss, "logits"):
             return None
         with torch.inference_mode():
             x = torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)).to(self.device)
-            return self.net.loss.eval().logits(x).float().cpu().numpy()
+            logits = self.net.loss.eval().logits(x).float().cpu().numpy()
+        return logits[:, : len(self.classes)] if self.classes else logits
 
 
 @convolutions(training=False)
@@ -246,7 +251,7 @@ def load_model(path: str | Path, device: str = "auto", **options: object) -> Tra
 def model_of(state: dict, config: Config) -> TracingModel:
     """The model of what a checkpoint holds, as `config` has it; its loss, too, where all of it is there."""
     path, classes = config.initial_model, state.get("classes", [])
-    net = SpeakerNet(config, max(2, len(classes)), weights_follow=True)
+    net = SpeakerNet(config, max(2, len(classes) + len(state.get("copies", []))), weights_follow=True)
     if "loss" in state:
         checkpoints.load_weights(net.loss, state["loss"], path)
     model = TracingModel(net, config, find_device(config.device), classes, state.get("languages", []))

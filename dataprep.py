@@ -54,6 +54,13 @@ def parser() -> Parser:
     made.add_argument("--lowpass", type=float, default=0.0, metavar="HZ", help="remove what is above (0: nothing)")
     made.add_argument("--trim_silence", action="store_true", help="remove silence before and after the speech")
     made.add_argument("--loudness_norm", action="store_true", help="bring every file to -23 LUFS")
+    made.add_argument(
+        "--copies",
+        nargs="+",
+        default=[],
+        metavar="COPY",
+        help="with a train list: every file once more through each of these, for --augment (docs/augmentation.md)",
+    )
 
     made = command("download", "the organisers' archive and protocol: fetched, resumed, checked, unpacked")
     made.add_argument("--out", type=Path, required=True, help="folder for the downloads and the unpacked data")

@@ -37,17 +37,18 @@ def train(config: Config) -> None:
     with experiment.locked(), StopSignals() as signals:
         train_data, dev_data, test_data = open_lists(config)
         loader = make_loader(config, train_data, device)
-        info = train_data.info()  # systems, languages and a digest, for the checkpoints
+        info = train_data.info()  # systems, their copies, languages and a digest, for the checkpoints
+        classes = info["classes"] + info["copies"]
 
         if config.restart:
             experiment.clear()
         path, state = newest_sound(experiment)
         seed_all(config.seed)
-        net = SpeakerNet(config, len(info["classes"]), weights_follow=bool(state or config.initial_model))
+        net = SpeakerNet(config, len(classes), weights_follow=bool(state or config.initial_model))
         model = TracingModel(net, config, device, info["classes"], info["languages"])
         trainer, progress = ModelTrainer(model, loader), Progress()
         log.info("%s, %s parameters, on %s", config.model, f"{model.size:,}", device)
-        log.info("%s: %d utterances of %d systems", config.train_list, len(train_data.table), len(info["classes"]))
+        log.info("%s: %d utterances of %d systems", config.train_list, len(train_data.table), len(classes))
         if state:
             check_same_run(state, config, info["data"], path)
             progress = trainer.restore(state, path)
@@ -84,7 +85,7 @@ def train(config: Config) -> None:
                     experiment.write_metrics(progress.history)
                     tensorboard.add(row)
                     log.info("%s", line(row))
-                    diagnostics.warn(progress.history, loader, info["classes"], config.warmup_epochs)
+                    diagnostics.warn(progress.history, loader, classes, config.warmup_epochs)
         except NotFinite as error:
             batch = experiment.results / "not_finite.pt"
             why = diagnostics.explain(error, progress, len(loader), batch, train_data.table.place)

@@ -13,8 +13,8 @@ import torch
 from benchmarks.machine import machine
 from benchmarks.training import ROOT
 from corpus.audio import AudioFiles, AudioMemory
+from corpus.eval_loader import EvalLoader
 from corpus.lists import read_list
-from DatasetLoader import EvalLoader
 from engine.devices import find_device
 from settings.resolve import from_values
 from SpeakerNet import SpeakerNet, embed_batches

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from corpus.audio import load_audio
-from corpus.cache import GONE, SAMPLE, CacheFile, Entry, cache_path, index_bytes, read_cache, recipe, stamp
+from corpus.cache import GONE, SAMPLE, CacheFile, Entry, cache_path, index_bytes, read_cache, recipe, source_file, stamp
+from corpus.copies import load
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList
 from engine.locks import Locked, hold
@@ -57,7 +57,7 @@ def build_cache(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with hold(path.with_name(f".{path.stem}.lock")):
-            stamps = list(in_order(stamp, [f"{root}/{name}" for name in names], threads, ahead=64))
+            stamps = list(in_order(stamp, [source_file(name, root) for name in names], threads, ahead=64))
             if all(found == GONE for found in stamps):
                 raise ConfigError(f"no file of {table.source} is below {root}: is --path right? Nothing is written")
             before = finished_before(path, filters)
@@ -116,10 +116,10 @@ def build(path: Path, names, stamps, root: str, before: CacheFile | None, thread
 
 def decode(name: str, root: str, filters: AudioFilters) -> tuple[Entry, np.ndarray]:
     """A file's entry (its offset still 0) and samples (T,) int16; T is 0 where it cannot be used."""
-    file = f"{root}/{name}"
+    file = source_file(name, root)
     size, mtime = stamp(file)  # before reading: a file that changes meanwhile is stale
     try:
-        samples, scale = quantise(filters.apply(load_audio(file)))
+        samples, scale = quantise(filters.apply(load(f"{root}/{name}")))
     except DataError as error:
         size, mtime = (size, mtime) if stamp(file) != GONE else GONE
         return Entry(name, size, mtime, 0, 0, 1.0, str(error)), np.empty(0, SAMPLE)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from corpus.audio import LOUDEST, SAMPLE_RATE
+from corpus.copies import split_copy
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList
 from engine.parallel import in_order
@@ -56,6 +57,11 @@ def stamp(path: str | Path) -> tuple[int, int]:
     except OSError:
         return GONE
     return status.st_size, status.st_mtime_ns
+
+
+def source_file(name: str, root: str | Path) -> str:
+    """The file below `root` that a row of a list, perhaps a copy, is made of."""
+    return f"{root}/{split_copy(name)[0]}"
 
 
 def recipe(filters: AudioFilters) -> dict:
@@ -215,13 +221,16 @@ def open_cache(
     filters = filters or AudioFilters()
     path = cache_path(directory, table)
     mend = f"run: python dataprep.py cache {table.source} --path {root} --out {directory}{as_options(filters)}"
+    copies = dict.fromkeys(filter(None, (split_copy(name)[1] for name in table.paths)))
+    mend += " --copies " + " ".join(copies) if copies else ""
     if not path.exists():
         raise DataError(f"{directory} holds no cache of {table.source} (no {path.name}); {mend}")
     cache = read_cache(path)
     if cache.recipe != recipe(filters):
         raise DataError(f"{path} was built with {told(cache.recipe)}, and {told(recipe(filters))} is asked for; {mend}")
     names = list(dict.fromkeys(table.paths))
-    now = dict(zip(names, in_order(stamp, [f"{root}/{name}" for name in names], threads, ahead=64), strict=True))
+    sources = [source_file(name, root) for name in names]
+    now = dict(zip(names, in_order(stamp, sources, threads, ahead=64), strict=True))
     absent = sum(found == GONE for found in now.values())
     stale = [f"{name}: not in the cache" for name in names if name not in cache.entries]
     if absent < len(names):

@@ -14,7 +14,7 @@ from settings.text import bulleted, shown
 
 FORMAT = 1
 KINDS = dict.fromkeys(("encoder", "loss", "optimizer", "scaler", "progress", "config"), dict)
-KINDS |= {"classes": list, "languages": list, "data": str}
+KINDS |= {"classes": list, "copies": list, "languages": list, "data": str}
 
 
 def write(path: str | Path, state: dict) -> None:
@@ -52,7 +52,7 @@ def check_kinds(state: dict, path: str | Path) -> None:
     if not isinstance(state["format"], int) or state["format"] != FORMAT:
         raise ConfigError(f"{path}: of format {shown(state['format'])}, and this is version {FORMAT} of the trainer's")
     wrong = [name for name, kind in KINDS.items() if name in state and not isinstance(state[name], kind)]
-    texts = {name: state.get(name, []) for name in ("classes", "languages") if name not in wrong}
+    texts = {name: state.get(name, []) for name in ("classes", "copies", "languages") if name not in wrong}
     wrong += [name for name, words in texts.items() if not all(isinstance(word, str) for word in words)]
     if wrong:
         raise ConfigError(f"{path}: not a checkpoint of this trainer, or tampered with (see its {', '.join(wrong)})")

@@ -42,7 +42,7 @@ def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
         if name not in FREE_TO_CHANGE and before.get(name) != now.get(name)
     ]
     if state.get("data") != data:
-        differences.append("the utterances of the train list, or their lengths")
+        differences.append("the utterances of the train list, or their lengths, or what --augment makes of them")
     if differences:
         advice = "--restart begins anew; another --save_path with --initial_model starts from these weights"
         raise ConfigError(bulleted(f"{path} was trained otherwise ({advice})", differences))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from corpus.audio import SAMPLE_RATE
 from corpus.build_cache import build_cache
+from corpus.copies import check_copy, with_copies
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList, read_list, write_list
 from engine.atomic_files import write_text
@@ -103,7 +104,9 @@ def cache(options: argparse.Namespace) -> int:
     if repeated:
         raise ConfigError(f"several lists would be {repeated[0]}.cache: give each its own --out")
     filters = AudioFilters(options.lowpass, options.trim_silence, options.loudness_norm)
-    tables = [read_list(path) for path in options.lists]
+    for name in options.copies:
+        check_copy(name)
+    tables = [with_copies(read_list(path), options.copies) for path in options.lists]
     status = 0
     for table in tables:
         began = time.perf_counter()

@@ -28,6 +28,9 @@ FREE_TO_CHANGE = frozenset(
         "dcf_c_fa",
         "allow_outside",
         "skip_not_finite",
+        "augment",  # what the file says, and the folders' files, are compared by their digest
+        "musan_path",
+        "rir_path",
         "dedup",
         "score_norm",
         "cohort",
@@ -55,6 +58,9 @@ HERE_AND_NOW = frozenset(
         "trial_list",
         "scores_out",
         "allow_outside",
+        "augment",
+        "musan_path",
+        "rir_path",
     ]
 )
 
@@ -118,6 +124,15 @@ class Config:
     crop_cycle: int = option(
         0, "batches", "epochs after which the same crops come again, for --ssl_cache (0: never)", minimum=0
     )
+
+    augment: str = option(
+        "false",
+        "augmentation",
+        "how train crops are changed: a YAML file (docs/augmentation.md), or true for voxceleb_trainer's way",
+        truth=True,
+    )
+    musan_path: str = option("", "augmentation", "folder with noise/, music/ and speech/ to add to train crops")
+    rir_path: str = option("", "augmentation", "folder of room impulse responses for train crops")
 
     model: str = option("ThinResNet34", "network", "the encoder, a file of models/")
     nOut: int = option(512, "network", "dimension of the embedding", minimum=1, maximum=65_536)

@@ -27,6 +27,7 @@ class Option:
     """One option: `type` is bool, int, float or str; `many` takes a list of them; `choices` the values allowed.
 
     `untyped`: a whole number is only what the default happens to be, without an annotation; any number will do.
+    `truth`: text for which true and false stand too, with or without quotes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Option:
     maximum: float | None = None
     many: bool = False
     untyped: bool = False
+    truth: bool = False
 
 
 def names(folder: str) -> list[str]:

@@ -130,6 +130,8 @@ def checked(given: RawValue, option: Option) -> object:
         one = Option(**{**vars(option), "many": False})
         return [checked(RawValue(item, given.place, given.text), one) for item in items]
     value = given.value
+    if option.truth and isinstance(value, bool):
+        value = str(value).lower()
     if isinstance(value, str) and option.type is not str:
         value = from_text(value, option.type, given.text)
         value = from_text(value, float, given.text) if option.untyped and isinstance(value, str) else value

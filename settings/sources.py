@@ -36,8 +36,8 @@ def command_line(schema: list[Option], add_help: bool = True) -> Parser:
             groups[o.group] = parser.add_argument_group(o.group)
         default = "none" if o.default in ("", []) else o.default
         shape = {"metavar": "|".join(map(str, o.choices)) if o.choices else o.type.__name__.upper()}
-        if o.type is bool:
-            shape = {"metavar": "true|false", "nargs": "?", "const": "true"}
+        if o.type is bool or o.truth:
+            shape = {"metavar": "FILE|true|false" if o.truth else "true|false", "nargs": "?", "const": "true"}
         if o.many:
             shape["nargs"] = "+"
         groups[o.group].add_argument(f"--{o.name}", help=f"{o.help} (default: {default})".replace("%", "%%"), **shape)

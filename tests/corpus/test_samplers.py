@@ -5,8 +5,9 @@ import pytest
 
 from corpus.audio import AudioFiles, cut
 from corpus.crops import crop_samples, crop_starts, eval_crops
+from corpus.eval_loader import EvalLoader
 from corpus.samplers import BalancedSampler, RandomSampler, shuffled_groups
-from DatasetLoader import EvalLoader, TrainLoader
+from DatasetLoader import TrainLoader
 from settings.errors import DataError
 
 SIZES = [7, 30, 12, 5, 91]
