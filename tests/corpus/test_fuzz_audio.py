@@ -98,7 +98,7 @@ def test_a_file_damaged_in_mid_training_is_named_and_no_batch_is_ever_not_finite
         loader = TrainLoader(files, lengths, labels, RandomSampler(labels, 1), 3_000, seed=0, threads=1)
         for rows in np.arange(8)[:, None]:
             try:
-                batch = loader.read(rows, np.maximum(lengths - 3_000, 0), uses=np.zeros_like(rows), epoch=0)
+                batch = loader.read(rows, np.maximum(lengths[rows] - 3_000, 0), uses=np.zeros_like(rows), epoch=0)
                 assert batch.waveforms.shape == (1, 3_000) and batch.waveforms.isfinite().all()
             except DataError as error:
                 named += str(paths[rows[0]]) in str(error)
