@@ -108,11 +108,22 @@ class TracingModel:
     device : torch.device
     classes, languages : list of str
         Systems (in the order of the class labels) and languages of the train list.
+    copies : sequence of str
+        The classes of augmented copies, whose labels follow those of the systems (`corpus/copies.py`).
     """
 
-    def __init__(self, net: SpeakerNet, config: Config, device: torch.device, classes: list[str], languages: list[str]):
+    def __init__(
+        self,
+        net: SpeakerNet,
+        config: Config,
+        device: torch.device,
+        classes: list[str],
+        languages: list[str],
+        copies: Sequence[str] = (),
+    ):
         self.net = net.to(device=device, memory_format=torch.channels_last)  # what convolutions are fastest in
         self.config, self.device, self.classes, self.languages = config, device, classes, languages
+        self.copies = list(copies)
 
     @property
     def size(self) -> int:
@@ -195,7 +206,7 @@ class TracingModel:
     def logits(self, embeddings: np.ndarray) -> np.ndarray | None:
         """Margin-free logits (N, C) float32 of embeddings (N, D), in the order of `classes`; None of metric losses.
 
-        The classes of augmented copies (`corpus/copies.py`), which come after them, are left out.
+        The classes of copies are left out.
         """
         if not hasattr(self.net.loss, "logits"):
             return None
@@ -250,11 +261,11 @@ def load_model(path: str | Path, device: str = "auto", **options: object) -> Tra
 
 def model_of(state: dict, config: Config) -> TracingModel:
     """The model of what a checkpoint holds, as `config` has it; its loss, too, where all of it is there."""
-    path, classes = config.initial_model, state.get("classes", [])
-    net = SpeakerNet(config, max(2, len(classes) + len(state.get("copies", []))), weights_follow=True)
+    path, classes, copies = config.initial_model, state.get("classes", []), state.get("copies", [])
+    net = SpeakerNet(config, max(2, len(classes + copies)), weights_follow=True)
     if "loss" in state:
         checkpoints.load_weights(net.loss, state["loss"], path)
-    model = TracingModel(net, config, find_device(config.device), classes, state.get("languages", []))
+    model = TracingModel(net, config, find_device(config.device), classes, state.get("languages", []), copies)
     return model.fill(state, path)
 
 
@@ -298,7 +309,8 @@ class ModelTrainer:
         self.model.fill(state, path)
         own, found = self.net.loss.state_dict(), state.get("loss", {})
         fits = own and checkpoints.shapes(own) == checkpoints.shapes(found)
-        both = fits and state.get("classes") == self.model.classes
+        same = state.get("classes") == self.model.classes and state.get("copies", []) == self.model.copies
+        both = fits and same
         if both:
             checkpoints.load_weights(self.net.loss, found, path)
         log.info("weights of the %s from %s", "encoder and the loss" if both else "encoder", path)

@@ -45,7 +45,7 @@ def train(config: Config) -> None:
         path, state = newest_sound(experiment)
         seed_all(config.seed)
         net = SpeakerNet(config, len(classes), weights_follow=bool(state or config.initial_model))
-        model = TracingModel(net, config, device, info["classes"], info["languages"])
+        model = TracingModel(net, config, device, info["classes"], info["languages"], info["copies"])
         trainer, progress = ModelTrainer(model, loader), Progress()
         log.info("%s, %s parameters, on %s", config.model, f"{model.size:,}", device)
         log.info("%s: %d utterances of %d systems", config.train_list, len(train_data.table), len(classes))
