@@ -12,7 +12,7 @@ torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 
 def tone(system: int, utterance: int, seconds: float = 0.6, rate: int = 16_000) -> np.ndarray:
-    """(T,) float32: a chord that tells the system, in noise that tells the utterance."""
+    """(T,) float32: a chord by system, in noise by utterance."""
     random = np.random.default_rng([system, utterance])
     t = np.arange(int(seconds * rate)) / rate
     chord = sum(np.sin(2 * np.pi * f * t + random.uniform(0, 6)) for f in (200 * (system + 1), 900 + 350 * system))

@@ -1,4 +1,4 @@
-"""Load audio files one by one and tell what became of each. Run: python -m tests.load_each < paths
+"""Load audio files one by one and say what became of each. Run: python -m tests.load_each < paths
 
 A line for each file: `loaded`, `refused`, or what should never happen. A file that takes longer than its time ends the
 process by SIGALRM, wherever it hangs; one that crashes a library ends it by that signal: the line is missing then.
@@ -43,11 +43,11 @@ def main() -> None:
     for line in sys.stdin:
         before = peak()
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        told = outcome(line.rstrip("\n"))
+        answer = outcome(line.rstrip("\n"))
         signal.setitimer(signal.ITIMER_REAL, 0)
         if before - start < MEMORY < peak() - start:
-            told = f"took {(peak() - start) >> 20} MiB"
-        sys.stdout.write(" ".join(told.split()) + "\n")
+            answer = f"took {(peak() - start) >> 20} MiB"
+        sys.stdout.write(" ".join(answer.split()) + "\n")
         sys.stdout.flush()
 
 

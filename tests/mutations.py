@@ -45,7 +45,7 @@ Random = np.random.Generator
 
 
 def sound(container: str, subtype: str, rate: int, channels: int) -> bytes:
-    """A file's content: noise that tells the channels apart."""
+    """A file's content: noise that differs between channels."""
     samples = np.random.default_rng(channels).normal(0, 0.2, (int(rate * SECONDS), channels))
     file = io.BytesIO()
     soundfile.write(file, samples.squeeze(), rate, format=container, subtype=subtype)

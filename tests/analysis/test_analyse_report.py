@@ -117,10 +117,10 @@ def test_conditions_come_from_what_training_has_seen():
 def test_a_report_and_the_results_that_training_left_have_the_same_rates_by_condition(trained):
     """The lists' own column and what the checkpoint has seen differ: both go by the same rule."""
     folder = experiment_folder.read(str(trained / "two"))
-    told = json.loads((trained / "two" / "result" / "eval_test.json").read_text())["conditions"]
+    scored = json.loads((trained / "two" / "result" / "eval_test.json").read_text())["conditions"]
     found = tracing.trace(folder.embeddings("test"), *folder.known())
-    assert [printed(condition) for condition in told] == list(found)[1:]
-    for condition, cell in told.items():
+    assert [printed(condition) for condition in scored] == list(found)[1:]
+    for condition, cell in scored.items():
         assert found[printed(condition)].eer == pytest.approx(cell["eer"], abs=1e-6)
 
 

@@ -42,32 +42,32 @@ def damaged(folder, originals, each, seed=0) -> list:
 
 def outcomes(paths) -> dict[str, str]:
     """Path to what became of it, each loaded in a process that a crash may take with it."""
-    told, left = {}, [str(path) for path in paths]
+    outcome_of, left = {}, [str(path) for path in paths]
     while left:
         argv = [sys.executable, "-m", "tests.load_each"]
         done = subprocess.run(argv, cwd=ROOT, input="\n".join(left), capture_output=True, text=True)
         lines = done.stdout.splitlines()
-        told |= dict(zip(left, lines, strict=False))
+        outcome_of |= dict(zip(left, lines, strict=False))
         if len(lines) < len(left):
             died = signal.Signals(-done.returncode).name if done.returncode < 0 else done.stderr[-500:]
-            told[left[len(lines)]] = f"ended the process ({died})"
+            outcome_of[left[len(lines)]] = f"ended the process ({died})"
         left = left[len(lines) + 1 :]
-    return told
+    return outcome_of
 
 
 def test_an_undamaged_file_of_every_format_loads(tmp_path, originals):
     for name, content in originals.items():
         (tmp_path / name).write_bytes(content)
-    told = outcomes(tmp_path.iterdir())
-    assert set(told.values()) == {"loaded"}, told
+    outcome_of = outcomes(tmp_path.iterdir())
+    assert set(outcome_of.values()) == {"loaded"}, outcome_of
 
 
 def test_every_damaged_file_is_refused_by_name_or_loads_sound_samples(tmp_path, originals):
-    told = outcomes(damaged(tmp_path, originals, EACH))
-    faults = {path: outcome for path, outcome in told.items() if outcome not in ("loaded", "refused")}
-    counts = Counter(told.values())
+    outcome_of = outcomes(damaged(tmp_path, originals, EACH))
+    faults = {path: outcome for path, outcome in outcome_of.items() if outcome not in ("loaded", "refused")}
+    counts = Counter(outcome_of.values())
     assert not faults, "\n".join(f"{path}: {outcome}" for path, outcome in faults.items())
-    assert len(told) == EACH * len(originals) >= 2_000
+    assert len(outcome_of) == EACH * len(originals) >= 2_000
     assert counts["refused"] > 500 and counts["loaded"] > 200  # the mutations reach both sides
 
 
@@ -75,7 +75,7 @@ def test_damaged_files_in_a_corpus_are_named_and_the_rest_gives_finite_batches(t
     paths = damaged(tmp_path, originals, 10, seed=1)
     files = AudioFiles(paths)
     lengths, wrong = files.lengths(threads=2)
-    assert len(wrong) > 100 and all(str(paths[row]) in told for row, told in wrong.items())
+    assert len(wrong) > 100 and all(str(paths[row]) in why for row, why in wrong.items())
     good = [row for row in range(len(paths)) if row not in wrong]
     labels = np.arange(len(good)) % 5
     loader = TrainLoader(files.take(good), lengths[good], labels, RandomSampler(labels, 16), 4_000, seed=0, threads=2)

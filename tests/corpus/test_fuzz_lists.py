@@ -81,8 +81,8 @@ def test_an_unusual_list_is_read(tmp_path, name):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_odd_list_is_refused_in_words(tmp_path, name):
-    told = answer(tmp_path, REFUSED[name])
-    assert isinstance(told, str) and len(told) < 1_000
+    said = answer(tmp_path, REFUSED[name])
+    assert isinstance(said, str) and len(said) < 1_000
 
 
 WORDS = [

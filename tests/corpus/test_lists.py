@@ -38,7 +38,7 @@ def test_bom_crlf_quotes_commas_and_unicode(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "the list is empty"),
         ("path,model_name\n", "no rows"),
@@ -57,11 +57,11 @@ def test_bom_crlf_quotes_commas_and_unicode(tmp_path):
         (b"path,model_name\na\0.wav,x\n", "NUL"),
     ],
 )
-def test_a_broken_list_is_named_with_its_line(tmp_path, text, told):
+def test_a_broken_list_is_named_with_its_line(tmp_path, text, message):
     path = write(tmp_path, text)
     with pytest.raises(DataError) as caught:
         read_list(path)
-    assert str(path) in str(caught.value) and told in str(caught.value)
+    assert str(path) in str(caught.value) and message in str(caught.value)
 
 
 def test_every_broken_line_is_told_up_to_a_readable_number(tmp_path):

@@ -118,7 +118,7 @@ PROGRESS = {
     "has an unknown name": {"evil": 1},
     "stands below zero": {"batch": -1},
     "stands beyond the epoch": {"batch": 10**6},
-    "tells epochs that were not": {"epoch": 7},
+    "claims epochs that were not": {"epoch": 7},
     "has text for a number": {"loss": "x"},
     "has a history of numbers": {"history": [1, 2]},
     "has a tensor for the best": {"best_eer": torch.ones(3)},

@@ -147,8 +147,8 @@ def test_predictability_is_chance_on_noise_and_1_on_a_give_away():
     blind = predictability(RANDOM.normal(size=1_000), systems)
     assert blind.chance == 0.2 and abs(blind.accuracy - 0.2) < 0.05 and not blind.suspicious
     number = np.array([i % 5 for i in range(1_000)], float)
-    told = predictability(number, systems)
-    assert told.accuracy == 1.0 and len(told.alone) == 5
+    found = predictability(number, systems)
+    assert found.accuracy == 1.0 and len(found.alone) == 5
     assert predictability(np.minimum(number, 1), systems).accuracy == pytest.approx(0.4)  # s0, and one of the others
     assert [name for name, _, _ in predictability(np.minimum(number, 1), systems).alone] == ["s0"]
 

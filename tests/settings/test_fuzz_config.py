@@ -93,9 +93,9 @@ def answer(tmp_path, content: str | bytes) -> str:
 
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_file_is_refused_in_words(tmp_path, name, capfd):
-    told = answer(tmp_path, ODD[name])
-    assert told and len(told) < 1_000
-    assert name == "exploding aliases" or "\n" not in told
+    said = answer(tmp_path, ODD[name])
+    assert said and len(said) < 1_000
+    assert name == "exploding aliases" or "\n" not in said
     assert "owned" not in capfd.readouterr().out
 
 

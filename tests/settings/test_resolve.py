@@ -50,9 +50,9 @@ def test_options_of_a_loss_that_the_command_line_replaces_are_left_out(tmp_path)
 
 def test_all_mistakes_are_told_at_once(tmp_path):
     path = write(tmp_path, "lr: fast\nseed: 1.5\nmixedprec: 'False'\nsampler: balancd\n")
-    told = mistake("--config", path, *TRAIN, "--nOut", "0", "--foo", "1").splitlines()
-    assert len(told) == 6
-    assert f"{path} line 4: sampler: 'balancd' is none of random, balanced (did you mean balanced?)" in told
+    said = mistake("--config", path, *TRAIN, "--nOut", "0", "--foo", "1").splitlines()
+    assert len(said) == 6
+    assert f"{path} line 4: sampler: 'balancd' is none of random, balanced (did you mean balanced?)" in said
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_metric_losses_need_groups(loss):
 
 
 def test_eval_needs_a_model_and_a_list():
-    told = mistake("--eval")
-    assert "--initial_model" in told and "--test_list" in told
+    said = mistake("--eval")
+    assert "--initial_model" in said and "--test_list" in said
 
 
 def test_training_needs_a_list_and_epochs_beyond_the_warm_up():

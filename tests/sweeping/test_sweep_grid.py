@@ -1,4 +1,4 @@
-"""A sweep file becomes checked runs, or all its mistakes are told."""
+"""A sweep file becomes checked runs, or all its mistakes are reported."""
 
 from pathlib import Path
 
@@ -73,9 +73,9 @@ def test_mistakes_are_told_with_their_place(tmp_path, change, said):
 
 
 def test_all_mistakes_are_told_at_once_each_once(tmp_path):
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         runs(tmp_path, PART | {"fixed": PART["fixed"] | {"lr": "x", "max_epoch": 1.5}})
-    assert len(str(told.value).splitlines()) == 2
+    assert len(str(caught.value).splitlines()) == 2
 
 
 @pytest.mark.parametrize("text", ["", "- a", "parts: []", "save_path: x", "a: b: c", "save_path: 1\nsave_path: 2"])
