@@ -16,7 +16,7 @@ def parser() -> Parser:
         made.add_argument("--seed", **seed, help="of all that is drawn at random (default: 10)")
         return made
 
-    add_probe(subcommand("probe", "how well one linear layer tells the systems apart (the paper's figure 1)"))
+    add_probe(subcommand("probe", "how well one linear layer separates the systems (the paper's figure 1)"))
     add_umap(subcommand("umap", "a map of the embeddings: pictures and an interactive page (the paper's figure 2)"))
     add_source(subcommand("confusions", "which systems are mistaken for which: mean cosines, clustered"))
     add_neighbours(subcommand("neighbours", "the nearest neighbours of utterances, and of which systems they are"))
@@ -49,14 +49,19 @@ def add_probe(parser: Parser) -> None:
     parser.add_argument(
         "--lr", type=number(above=0), metavar="X", default=default.lr, help="learning rate (default: 0.1)"
     )
-    assumed = "of the SGD; the paper does not tell it (default: 128, assumed)"
+    assumed = "of the SGD; the paper does not give it (default: 128, assumed)"
     parser.add_argument("--batch_size", **count, default=default.batch_size, help=assumed)
     parser.add_argument("--repeats", **count, default=1, help="random splits to repeat it over (default: 1)")
 
 
 def add_umap(parser: Parser) -> None:
     add_source(parser)
-    parser.add_argument("--method", choices=projection.METHODS, default="umap", help="(default: umap)")
+    parser.add_argument(
+        "--method",
+        choices=projection.METHODS,
+        default="umap",
+        help="(default: umap, and PCA where it is not installed)",
+    )
     looked = "UMAP: neighbours of a point that it looks at (default: 15)"
     parser.add_argument("--neighbours", type=whole(2), metavar="N", default=15, help=looked)
     parser.add_argument(
@@ -73,7 +78,7 @@ def add_neighbours(parser: Parser) -> None:
 
 def add_report(parser: Parser) -> None:
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="folders that the trainer wrote")
-    parser.add_argument("--out", metavar="FILE", default="report.html", help="the page (default: report.html)")
+    parser.add_argument("--out", metavar="FOLDER", default=".", help="where report.html goes (default: where you are)")
     parser.add_argument("--method", choices=projection.METHODS, default="umap", help="of the map (default: umap)")
     without = "leave out what needs the lists' audio: conditions, DET, probe and map"
     parser.add_argument("--no_embeddings", action="store_true", help=without)

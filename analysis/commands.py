@@ -16,7 +16,7 @@ from analysis.from_checkpoint import embed
 from analysis.report import ReportOptions, report
 from engine.atomic_files import write_text
 from settings.errors import ConfigError, DataError
-from settings.text import bulleted
+from settings.text import bulleted, for_csv, for_html, for_terminal
 
 
 def opened(options: argparse.Namespace) -> tuple[Embeddings, Path, str]:
@@ -59,8 +59,9 @@ def run_probe(options: argparse.Namespace) -> list[str]:
     return [
         *embeddings.remarks(),
         *[small] * (options.per_system == "smallest" and common > result.kept),
+        *probing.convergence_note(result, settings),
         f"{summary['systems']} systems, at most {result.kept} utterances of each; {settings.epochs} epochs of SGD at "
-        f"{settings.lr:g}, batches of {settings.batch_size} (assumed: the paper does not tell)",
+        f"{settings.lr:g}, batches of {settings.batch_size} (assumed: the paper does not say)",
         f"accuracy {percent(result.accuracy)}, macro F1 {percent(result.macro_f1)}",
         *summary["most_confused"],
         f"written: {folder}/probe.json, probe_confusion.csv, probe_confusion.png",
@@ -76,8 +77,7 @@ def percent(values: list[float]) -> str:
 
 def run_umap(options: argparse.Namespace) -> list[str]:
     """METHOD_system.png and, where known, _language.png and _condition.png; METHOD.html, the interactive page."""
-    method = options.method
-    projection.check_installed(method)
+    method, notes = projection.available(options.method)
     embeddings, folder, name = opened(options)
     places = projection.project(embeddings, method, options.seed, options.neighbours, options.min_dist)
     title = f"{projection.NAMES[method]} of {name}"
@@ -85,9 +85,9 @@ def run_umap(options: argparse.Namespace) -> list[str]:
     for kind, groups in bar("drawing")(page.groupings(embeddings).items()):
         written.append(f"{method}_{kind}.png")
         output.write_bytes(folder / written[-1], scatter_picture.scatter(places, groups, f"{title}, by {kind}"))
-    body = f"<h1>{page.escape(title)}</h1>\n{page.scatter(places, embeddings, 'points')}"
+    body = f"<h1>{for_html(title)}</h1>\n{page.scatter(places, embeddings, 'points')}"
     write_text(folder / written[0], page.page(title, body, ("scatter.js",)))
-    return [f"written: {folder}/{', '.join(written)}"]
+    return [*notes, *embeddings.remarks(), f"written: {folder}/{', '.join(written)}"]
 
 
 def run_confusions(options: argparse.Namespace) -> list[str]:
@@ -100,7 +100,8 @@ def run_confusions(options: argparse.Namespace) -> list[str]:
     output.write_matrix(folder / "cosines.csv", ordered.round(6), names, "mean cosine")
     picture = matrix_picture.mean_cosines(ordered, names, tree, f"Mean cosine between the systems of {name}")
     output.write_bytes(folder / "cosines.png", picture)
-    return [*similarity.look_alikes(cosines, systems), f"written: {folder}/cosines.csv, cosines.png"]
+    written = f"written: {folder}/cosines.csv, cosines.png"
+    return [*embeddings.remarks(), *similarity.look_alikes(cosines, systems), written]
 
 
 def run_neighbours(options: argparse.Namespace) -> list[str]:
@@ -108,32 +109,32 @@ def run_neighbours(options: argparse.Namespace) -> list[str]:
     embeddings, folder, _ = opened(options)
     asked = similarity.matching(embeddings, options.of)
     found = similarity.neighbours(embeddings, np.arange(len(embeddings)), options.k, bar("comparing"))
-    told, rows = [], []
+    lines, rows = [], []
     for query in asked:
         path, system = embeddings.paths[query], embeddings.systems[query]
-        told.append(f"{path} ({system})")
+        lines.append(f"{for_terminal(path)} ({for_terminal(system)})")
         for rank, (row, cosine) in enumerate(zip(found.rows[query], found.cosines[query], strict=True), 1):
             other, whose = embeddings.paths[row], embeddings.systems[row]
-            told.append(f"  {rank}. {cosine:.3f}  {other} ({whose}){'' if whose == system else '  <- another system'}")
-            rows.append([path, system, rank, f"{cosine:.6f}", other, whose])
+            differs = "" if whose == system else "  <- another system"
+            lines.append(f"  {rank}. {cosine:.3f}  {for_terminal(other)} ({for_terminal(whose)}){differs}")
+            rows.append([for_csv(path), for_csv(system), rank, f"{cosine:.6f}", for_csv(other), for_csv(whose)])
     if rows:
         header = ["path", "system", "rank", "cosine", "neighbour", "neighbour_system"]
         output.write_rows(folder / "neighbours.csv", [header, *rows])
-        told.append(f"written: {folder}/neighbours.csv")
+        lines.append(f"written: {folder}/neighbours.csv")
     labels = embeddings.labels()
     same = (labels[found.rows[:, 0]] == labels).mean()
     summary = f"the nearest neighbour is of the same system for {same:.1%} of all {len(embeddings)} utterances"
-    return [*told, *embeddings.remarks(), summary]
+    return [*lines, *embeddings.remarks(), summary]
 
 
 def run_report(options: argparse.Namespace) -> list[str]:
     """The page."""
     folders = experiment_folder.read_all(options.experiments)
-    if not options.no_embeddings:
-        projection.check_installed(options.method)
-    asked = ReportOptions(options.method, not options.no_embeddings, options.seed)
-    content = report(folders, asked, bar("report"))
-    target = Path(options.out)
-    output.folder(target.parent)
+    method, notes = (options.method, []) if options.no_embeddings else projection.available(options.method)
+    if options.out.endswith(".html"):
+        raise ConfigError(f"--out {options.out}: a folder, as in all commands; the page in it is report.html")
+    target = output.folder(options.out) / "report.html"
+    content = report(folders, ReportOptions(method, not options.no_embeddings, options.seed, notes), bar("report"))
     write_text(target, content)
-    return [f"written: {target}"]
+    return [*notes, f"written: {target}"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from corpus.embedding_file import SavedEmbeddings, read_embeddings, write_embeddings
+from engine.diagnostics import COLLAPSED, mean_cosine
 from settings.errors import DataError
 
 
@@ -51,8 +52,15 @@ class Embeddings:
 
     def remarks(self) -> list[str]:
         """Sentences on what an analysis cannot repair and its reader should know."""
-        repeats = len(self) - len(set(self.paths))
-        return [f"note: {repeats} rows repeat the path of another row, and are as near as can be to it"] * bool(repeats)
+        repeats, cosine, found = len(self) - len(set(self.paths)), mean_cosine(self.vectors), []
+        if repeats:
+            found.append(f"note: {repeats} rows repeat the path of another row, and are as near as can be to it")
+        if cosine > COLLAPSED and len(self) > 1:
+            found.append(
+                f"warning: the embeddings are nearly equal (mean cosine {cosine:.5f}), as where training has collapsed "
+                "or hardly begun: what follows rests on small differences"
+            )
+        return found
 
     def take(self, rows: np.ndarray) -> "Embeddings":
         """The utterances of `rows` (M,) int, in that order."""

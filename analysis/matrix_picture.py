@@ -7,6 +7,7 @@ from scipy.cluster.hierarchy import dendrogram
 
 from analysis.palette import shortened
 from analysis.png import png
+from settings.text import for_picture
 
 CELL = 0.3  # inches a side, room for three digits
 DOTS_PER_INCH = 130
@@ -14,7 +15,7 @@ INK = "#30343b"
 
 
 def confusions(counts: np.ndarray, systems: list[str], title: str) -> bytes:
-    """PNG of counts (C, C), true systems as rows: each cell is coloured by its share of the row and tells its count."""
+    """PNG of counts (C, C), true systems as rows: each cell shows its count, coloured by its share of the row."""
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     texts = [[f"{n}" if n else "" for n in row] for row in counts]
@@ -76,5 +77,5 @@ def matrix_figure(
 def finish(figure: Figure, title: str) -> bytes:
     """The picture, with its title above everything else."""
     side = figure.get_size_inches()[1]
-    figure.text(0, 1 + 0.75 / side, title, fontsize=11, va="bottom")
+    figure.text(0, 1 + 0.75 / side, for_picture(title), fontsize=11, va="bottom")
     return png(figure, DOTS_PER_INCH, tight=True)

@@ -1,4 +1,4 @@
-"""Results to files, each written whole."""
+"""Results to files; writes are atomic."""
 
 import csv
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.atomic_files import atomic_write
 from settings.errors import ConfigError
+from settings.text import for_csv
 
 
 def folder(path: str | Path) -> Path:
@@ -32,5 +33,6 @@ def write_rows(path: Path, rows: list[list]) -> None:
 
 def write_matrix(path: Path, matrix: np.ndarray, names: list[str], corner: str) -> None:
     """A square matrix as CSV with the names on both sides."""
+    names = [for_csv(name) for name in names]
     rows = [[name, *row] for name, row in zip(names, matrix.tolist(), strict=True)]
     write_rows(path, [[corner, *names], *rows])

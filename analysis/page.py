@@ -2,13 +2,13 @@
 
 import base64
 import json
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from analysis.embeddings import Embeddings
 from analysis.palette import look
+from settings.text import for_html
 
 WEB = Path(__file__).parent / "web"
 # The browser itself then refuses whatever the page might try to load.
@@ -21,7 +21,7 @@ def page(title: str, body: str, scripts: tuple[str, ...] = ()) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width">\n<title>{escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width">\n<title>{for_html(title)}</title>\n'
         f"<style>\n{(WEB / 'page.css').read_text(encoding='utf-8')}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n{code}</body>\n</html>\n"
     )
@@ -40,7 +40,7 @@ def scatter(places: np.ndarray, embeddings: Embeddings, name: str, first: str = 
         "paths": embeddings.paths,
         "groupings": {kind: grouping(values) for kind, values in groupings(embeddings, first).items()},
     }
-    return f'<div class="scatter" data-from="{escape(name)}"></div>\n{json_for_html(name, data)}'
+    return f'<div class="scatter" data-from="{for_html(name)}"></div>\n{json_for_html(name, data)}'
 
 
 def groupings(embeddings: Embeddings, first: str = "system") -> dict[str, list[str]]:
@@ -58,13 +58,21 @@ def grouping(values: list[str]) -> dict:
 def json_for_html(name: str, data: object) -> str:
     """Data as a script element. No `<` survives in it, so nothing in a name can end the element or begin another."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return f'<script type="application/json" id="{escape(name)}">{text}</script>\n'
+    return f'<script type="application/json" id="{for_html(name)}">{text}</script>\n'
 
 
 def picture(png: bytes, description: str) -> str:
     """A PNG picture, in the page itself."""
     data = base64.b64encode(png).decode()
-    return f'<img alt="{escape(description)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{for_html(description)}" src="data:image/png;base64,{data}">'
+
+
+def legend(names: list[str]) -> str:
+    """The colours of the lines of several runs, as `palette.look` gives them; nothing for one run."""
+    entries = (
+        f'<li><span style="background: {look(n)[0]}"></span>{for_html(name)}</li>' for n, name in enumerate(names)
+    )
+    return f"<ul class='legend'>{''.join(entries)}</ul>" if len(names) > 1 else ""
 
 
 def table(header: list[str], rows: list[list[str]], texts: int = 1) -> str:
@@ -73,7 +81,7 @@ def table(header: list[str], rows: list[list[str]], texts: int = 1) -> str:
 
     def row(tag: str, cells: list[str]) -> str:
         return (
-            "<tr>" + "".join(f"<{tag}{c}>{escape(text)}</{tag}>" for c, text in zip(of, cells, strict=True)) + "</tr>"
+            "<tr>" + "".join(f"<{tag}{c}>{for_html(text)}</{tag}>" for c, text in zip(of, cells, strict=True)) + "</tr>"
         )
 
     lines = "\n".join(row("td", cells) for cells in rows)

@@ -1,4 +1,6 @@
-"""How groups (systems, languages, conditions) look: 20 colours times 4 shapes tell 80 of them apart."""
+"""How groups (systems, languages, conditions) look: 20 colours times 4 shapes, for 80 of them."""
+
+from settings.text import for_picture
 
 COLOURS = (
     *("#3366cc", "#dc3912", "#109618", "#990099", "#e69f00", "#0099a8", "#8b4513", "#dd4477", "#66aa00", "#44475a"),
@@ -14,8 +16,8 @@ def look(index: int) -> tuple[str, str]:
 
 
 def shortened(name: str) -> str:
-    """A long name without its middle: in `tts_models/…/xtts_v2` both ends tell systems apart."""
-    if len(name) <= LONGEST:
-        return name
-    end = LONGEST * 2 // 3
-    return f"{name[: LONGEST - end - 1]}…{name[-end:]}"
+    """A name for a picture, a long one without its middle: of `tts_models/…/xtts_v2` both ends matter."""
+    if len(name) > LONGEST:
+        end = LONGEST * 2 // 3
+        name = f"{name[: LONGEST - end - 1]}…{name[-end:]}"
+    return for_picture(name)

@@ -1,8 +1,8 @@
-"""Linear probing: how well one linear layer tells the systems apart, given nothing but their embeddings.
+"""Linear probing: how well one linear layer separates the systems, given nothing but their embeddings.
 
 As Koutsianos et al. do it ("Synthetic Speech Source Tracing using Metric Learning", section 4.5): over-represented
 systems are undersampled to the size of the others, 80 % of each system trains a linear layer by plain SGD at 0.1 for
-50 epochs with cross-entropy, the other 20 % make the confusion matrix. The batch size is not told there: 128, its
+50 epochs with cross-entropy, the other 20 % make the confusion matrix. The batch size is not given there: 128, its
 ResNet's, is assumed.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.embeddings import Embeddings
 from settings.errors import DataError
-from settings.text import bulleted
+from settings.text import bulleted, for_terminal
 
 LEAST = 5  # utterances of a system: fewer leave nothing to test on after an 80/20 split
 
@@ -39,11 +39,13 @@ class ProbeResult:
     ----------
     systems : C names, the order of the matrix
     kept : utterances of a system that were kept at most
+    converged : False where the training loss was still falling at the end of a repeat
     confusion : (C, C) int64 test utterances of all repeats, true systems as rows, predicted as columns
     """
 
     systems: list[str]
     kept: int
+    converged: bool = True
     accuracy: list[float] = field(default_factory=list)
     macro_f1: list[float] = field(default_factory=list)
     confusion: np.ndarray = None
@@ -72,7 +74,8 @@ def probe(embeddings: Embeddings, settings: ProbeSettings, progress=iter) -> Pro
     for seed in progress(range(settings.seed, settings.seed + settings.repeats)):
         rows = undersample(labels, kept, seed)
         train, test = split(rows, labels, settings.test_share, seed)
-        predicted = predict(embeddings.vectors, labels, train, test, len(systems), settings, seed)
+        predicted, losses = predict(embeddings.vectors, labels, train, test, len(systems), settings, seed)
+        result.converged &= has_converged(losses, len(systems))
         truth = labels[test]
         result.accuracy.append(float((predicted == truth).mean()))
         result.macro_f1.append(float(f1_score(truth, predicted, average="macro", zero_division=0)))
@@ -83,7 +86,7 @@ def probe(embeddings: Embeddings, settings: ProbeSettings, progress=iter) -> Pro
 def size_to_keep(counts: Counter, wanted: int | str) -> int:
     """Utterances to keep of each system: the smallest system's, the most common count, or the number given."""
     if len(counts) < 2:
-        raise DataError(f"a probe tells systems apart, and there is {len(counts)}: {', '.join(counts)}")
+        raise DataError(f"a probe separates systems, and there is {len(counts)}: {', '.join(counts)}")
     few = [f"{system}: {n}" for system, n in sorted(counts.items()) if n < LEAST]
     if few:
         raise DataError(
@@ -126,32 +129,55 @@ def predict(
     classes: int,
     settings: ProbeSettings,
     seed: int,
-) -> np.ndarray:
-    """(M,) int64 labels that a linear layer, trained on the rows `train`, gives the M rows `test`."""
+) -> tuple[np.ndarray, list[float]]:
+    """(M,) int64 labels by a linear layer, trained on the rows `train`, of the M rows `test`; and each epoch's loss."""
     random = np.random.default_rng(seed)
     bound = vectors.shape[1] ** -0.5  # the initial range of torch.nn.Linear
     weight = random.uniform(-bound, bound, (classes, vectors.shape[1])).astype(np.float32)
     bias = random.uniform(-bound, bound, classes).astype(np.float32)
+    losses = []
     for _ in range(settings.epochs):
-        shuffled = random.permutation(train)
+        shuffled, total = random.permutation(train), 0.0
         for start in range(0, len(shuffled), settings.batch_size):
             rows = shuffled[start : start + settings.batch_size]
-            descend(weight, bias, vectors[rows], labels[rows], settings.lr)
-    return (vectors[test] @ weight.T + bias).argmax(axis=1)
+            total += len(rows) * descend(weight, bias, vectors[rows], labels[rows], settings.lr)
+        losses.append(total / len(train))
+    return (vectors[test] @ weight.T + bias).argmax(axis=1), losses
 
 
-def descend(weight: np.ndarray, bias: np.ndarray, x: np.ndarray, y: np.ndarray, lr: float) -> None:
+def has_converged(losses: list[float], classes: int) -> bool:
+    """Whether a training loss is near zero, or fell by less than 1 % in the last tenth of the epochs."""
+    before = losses[-1 - max(1, len(losses) // 10)] if len(losses) > 1 else np.log(classes)
+    return bool(losses[-1] < 0.1 * np.log(classes) or losses[-1] > 0.99 * before)
+
+
+def descend(weight: np.ndarray, bias: np.ndarray, x: np.ndarray, y: np.ndarray, lr: float) -> float:
     """One SGD step on the mean cross-entropy of x (B, D) with labels y (B,), in place on weight (C, D) and bias (C,).
 
-    Its gradient by the logits is softmax − one-hot. Steps this small are many times faster here than by autograd.
+    Returns the loss before the step. Its gradient by the logits is softmax − one-hot. Steps this small are many times
+    faster here than by autograd.
     """
     logits = x @ weight.T + bias
     gradient = np.exp(logits - logits.max(axis=1, keepdims=True))
     gradient /= gradient.sum(axis=1, keepdims=True)
+    loss = -np.log(gradient[np.arange(len(y)), y].clip(1e-30)).mean()
     gradient[np.arange(len(y)), y] -= 1
     gradient *= lr / len(y)
     weight -= gradient.T @ x
     bias -= gradient.sum(axis=0)
+    return float(loss)
+
+
+def convergence_note(result: ProbeResult, settings: ProbeSettings) -> list[str]:
+    """A sentence where the probe's figures are too low because it was trained too little."""
+    if result.converged:
+        return []
+    utterances = round(result.kept * len(result.systems) * (1 - settings.test_share))
+    steps = settings.epochs * -(-utterances // settings.batch_size)
+    return [
+        f"note: the probe has not converged, its loss was still falling after {steps} steps: the list is small for "
+        "these settings, and more --epochs, a larger --lr or a smaller --batch_size give a higher accuracy"
+    ]
 
 
 def most_confused(result: ProbeResult, most: int = 10) -> list[str]:
@@ -163,7 +189,8 @@ def most_confused(result: ProbeResult, most: int = 10) -> list[str]:
         n, of = wrong[true, taken], result.confusion[true].sum()
         if n:
             sentences.append(
-                f"{n} of {of} {result.systems[true]} were taken for {result.systems[taken]} ({n / of:.1%})"
+                f"{n} of {of} {for_terminal(result.systems[true])} were taken for "
+                f"{for_terminal(result.systems[taken])} ({n / of:.1%})"
             )
     return sentences
 
@@ -175,6 +202,7 @@ def summary(result: ProbeResult, settings: ProbeSettings) -> dict:
         "systems": len(result.systems),
         **{name: getattr(settings, name) for name in ("test_share", "epochs", "lr", "batch_size", "seed", "repeats")},
         "batch_size_is_assumed": True,
+        "converged": result.converged,
         "accuracy": result.accuracy,
         "macro_f1": result.macro_f1,
         "accuracy_mean": float(np.mean(result.accuracy)),

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from analysis.embeddings import Embeddings
-from settings.errors import ConfigError, DataError
+from settings.errors import DataError
 
 NAMES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 METHODS = tuple(NAMES)
@@ -20,7 +20,7 @@ def project(
 
     Parameters
     ----------
-    method : one of METHODS, which `check_installed` has passed
+    method : one of METHODS, as `available` gives it
     neighbours, min_dist : UMAP's `n_neighbors` and `min_dist`
 
     Raises
@@ -38,12 +38,14 @@ def project(
     return umap(unit, seed, neighbours, min_dist)
 
 
-def check_installed(method: str) -> None:
-    """ConfigError where a method needs a package that is not there: before the work, not after it."""
-    if method == "umap" and importlib.util.find_spec("umap") is None:
-        raise ConfigError(
-            "UMAP needs umap-learn: pip install -r requirements-analysis.txt (--method pca and tsne do without)"
-        )
+def available(method: str) -> tuple[str, list[str]]:
+    """The method, or PCA where UMAP is not installed; and then a sentence that says so."""
+    try:
+        if method != "umap" or importlib.util.find_spec("umap"):
+            return method, []
+    except ValueError:  # a module without a spec stands in its place
+        pass
+    return "pca", ["note: PCA instead of UMAP, which needs umap-learn: pip install -r requirements-analysis.txt"]
 
 
 def pca(x: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
 """A report of experiments, one self-contained HTML page: what differed, how they learned, trace and mix up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,17 +13,19 @@ from analysis.tracing import Rates, trace
 from scoring.plots import det_figure
 from settings.errors import DataError
 from settings.options import Config
+from settings.text import for_html
 
 DULL = ("save_path", "seed", "device", "nDataLoaderThread", "audio_memory", "save_interval", "save_embeddings")
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report is to contain. `method` projects; `audio` False leaves out all that needs embeddings."""
+    """What a report contains. `method` projects; without `audio`, nothing that needs embeddings; `notes` on top."""
 
     method: str = "umap"
     audio: bool = True
     seed: int = 10
+    notes: list[str] = field(default_factory=list)
 
 
 def report(folders: list[Folder], asked: ReportOptions, progress: Callable = iter) -> str:
@@ -37,10 +38,13 @@ def report(folders: list[Folder], asked: ReportOptions, progress: Callable = ite
             having = [folder for folder in folders if name in folder.lists()]
             found = {folder.name: folder.embeddings(name) for folder in progress(having)}
             sections.append(tracing(name, having, found))
+            remarks = [f"{run}, {name}: {remark}" for run, made in found.items() for remark in made.remarks()]
+            sections[0] += "".join(f"<p>{for_html(remark)}</p>" for remark in remarks)
             if name == lists[0]:
                 sections += [probes(name, found, asked.seed), maps(name, found, asked)]
     body = "\n".join(f"<section>\n{section}\n</section>" for section in sections)
-    return page.page(title, f"<h1>{escape(title)}</h1>\n{body}", ("scatter.js",) if asked.audio else ())
+    notes = "".join(f"<p>{for_html(note)}</p>\n" for note in asked.notes)
+    return page.page(title, f"<h1>{for_html(title)}</h1>\n{notes}{body}", ("scatter.js",) if asked.audio else ())
 
 
 def percent(rate: float | None) -> str:
@@ -72,21 +76,30 @@ def differences(folders: list[Folder]) -> str:
     if len(folders) == 1:
         defaults = Config().flat()
         config = folders[0].config
-        rows = [[key, str(config[key])] for key in keys if key not in DULL and config[key] != defaults.get(key)]
+        rows = [[key, in_words(config[key])] for key in keys if key not in DULL and config[key] != defaults.get(key)]
         said = "<p>Options that are not the trainer's defaults, and the model's and loss's own.</p>"
         return f"<h2>Configuration</h2>\n{said}\n{page.table(['option', folders[0].name], rows, texts=2)}"
     absent = object()
     differ = [
         key for key in keys if any(f.config.get(key, absent) != folders[0].config.get(key, absent) for f in folders)
     ]
-    rows = [[key, *(str(f.config.get(key, "–")) for f in folders)] for key in differ if key != "save_path"]
+    rows = [[key, *(in_words(f.config.get(key, "")) for f in folders)] for key in differ if key != "save_path"]
     table = page.table(["option", *(f.name for f in folders)], rows, texts=1 + len(folders)) if rows else "<p>None.</p>"
     return f"<h2>Differences in configuration</h2>\n{table}"
 
 
+def in_words(value: object) -> str:
+    """An option's value as one would write it on a command line; – where it is empty."""
+    if isinstance(value, list):
+        return " ".join(map(in_words, value)) or "–"
+    return str(value).lower() if isinstance(value, bool) else str(value) or "–"
+
+
 def learning(folders: list[Folder]) -> str:
     """Learning curves, and how fast and how long it went."""
-    picture = page.picture(charts.learning_curves({f.name: f.rows for f in folders}), "learning curves")
+    curves = charts.learning_curves({f.name: f.rows for f in folders})
+    pictures = "".join(page.picture(png, f"{title} over epochs") for title, png in curves.items())
+    legend = page.legend([folder.name for folder in folders])
     rows = []
     for folder in folders:
         speed = [row["utterances_per_s"] for row in folder.rows if row.get("utterances_per_s") is not None]
@@ -95,7 +108,7 @@ def learning(folders: list[Folder]) -> str:
         known = [f"{np.median(speed):.0f}", f"{np.median(waited):.1%}"] if speed and waited else ["–", "–"]
         rows.append([folder.name, *known, f"{seconds / 60:.1f}"])
     header = ["experiment", "utterances/s (median)", "waiting for data (median)", "minutes of training"]
-    return f"<h2>Learning curves</h2>\n{picture}\n{page.table(header, rows)}"
+    return f"<h2>Learning curves</h2>\n{legend}\n<div class='curves'>{pictures}</div>\n{page.table(header, rows)}"
 
 
 def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings]) -> str:
@@ -112,7 +125,8 @@ def tracing(name: str, folders: list[Folder], found: dict[str, Embeddings]) -> s
         "bootstrap over systems)."
     )
     return (
-        f"<h2>Tracing: {escape(name)}</h2>\n<div class='side'><div>{pictures[0]}</div><div>{pictures[1]}</div></div>\n"
+        f"<h2>Tracing: {for_html(name)}</h2>\n"
+        f"<div class='side'><div>{pictures[0]}</div><div>{pictures[1]}</div></div>\n"
         f"{page.table(header, rows, texts=2)}\n<p class='soft'>{said}</p>"
     )
 
@@ -130,18 +144,20 @@ def probes(name: str, found: dict[str, Embeddings], seed: int) -> str:
         try:
             result = probing.probe(embeddings, settings)
         except DataError as error:
-            parts.append(f"<h3>{escape(run)}</h3>\n<p>No probe: {escape(str(error))}</p>")
+            why = for_html(" ".join(str(error).split()))
+            parts.append(f"<h3>{for_html(run)}</h3>\n<p>No probe: {why}</p>")
             continue
         said = probing.summary(result, settings)
         title = (
             f"accuracy {said['accuracy_mean']:.1%} ± {said['accuracy_std']:.1%}, macro F1 {said['macro_f1_mean']:.1%}"
         )
         png = matrix_picture.confusions(result.confusion, result.systems, f"{run}: {title}")
-        pairs = "".join(f"<li>{escape(pair)}</li>" for pair in said["most_confused"][:5])
+        pairs = "".join(f"<li>{for_html(pair)}</li>" for pair in said["most_confused"][:5])
         picture = page.picture(png, f"confusions of {run}")
-        parts.append(f"<h3>{escape(run)}: {title}</h3>\n<div class='probe'>{picture}<ul>{pairs}</ul></div>")
+        notes = "".join(f"<p>{for_html(note)}</p>" for note in probing.convergence_note(result, settings))
+        parts.append(f"<h3>{for_html(run)}: {title}</h3>\n{notes}<div class='probe'>{picture}<ul>{pairs}</ul></div>")
     said = (
-        f"One linear layer on the embeddings of {escape(name)}: {settings.epochs} epochs of SGD at {settings.lr:g}, "
+        f"One linear layer on the embeddings of {for_html(name)}: {settings.epochs} epochs of SGD at {settings.lr:g}, "
         f"batches of {settings.batch_size} (assumed), every system undersampled to the smallest, "
         f"{settings.repeats} splits 80/20."
     )
@@ -153,5 +169,5 @@ def maps(name: str, found: dict[str, Embeddings], asked: ReportOptions) -> str:
     parts = []
     for n, (run, embeddings) in enumerate(found.items()):
         places = projection.project(embeddings, asked.method, asked.seed)
-        parts.append(f"<h3>{escape(run)}</h3>\n{page.scatter(places, embeddings, f'points{n}')}")
-    return f"<h2>{projection.NAMES[asked.method]} of {escape(name)}</h2>\n" + "\n".join(parts)
+        parts.append(f"<h3>{for_html(run)}</h3>\n{page.scatter(places, embeddings, f'points{n}')}")
+    return f"<h2>{projection.NAMES[asked.method]} of {for_html(name)}</h2>\n" + "\n".join(parts)

@@ -6,6 +6,7 @@ from matplotlib.lines import Line2D
 
 from analysis.palette import look, shortened
 from analysis.png import png
+from settings.text import for_picture
 
 MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D"}
 ROWS = 34  # of a legend column
@@ -33,7 +34,7 @@ def scatter(places: np.ndarray, groups: list[str], title: str) -> bytes:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color("#c8ccd4")
-    axes.set_title(title, fontsize=12, loc="left")
+    axes.set_title(for_picture(title), fontsize=12, loc="left")
     columns = -(-len(names) // ROWS)
     style = {"frameon": False, "fontsize": 8.5, "borderaxespad": 0, "labelspacing": 0.55, "handletextpad": 0.2}
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.015, 1), ncols=columns, **style)

@@ -9,6 +9,7 @@ from scipy.spatial.distance import squareform
 
 from analysis.embeddings import Embeddings
 from settings.errors import DataError
+from settings.text import for_terminal
 
 
 def mean_cosines(embeddings: Embeddings) -> np.ndarray:
@@ -47,8 +48,9 @@ def look_alikes(cosines: np.ndarray, systems: list[str], most: int = 10) -> list
     nearest = np.argsort(-cosines[first, second], kind="stable")[:most]
     pairs = zip(first[nearest], second[nearest], strict=True)
     within = cosines.diagonal()
+    names = [for_terminal(system) for system in systems]
     return [
-        f"{systems[a]} and {systems[b]}: mean cosine {cosines[a, b]:.3f} (within {within[a]:.3f} and {within[b]:.3f})"
+        f"{names[a]} and {names[b]}: mean cosine {cosines[a, b]:.3f} (within {within[a]:.3f} and {within[b]:.3f})"
         for a, b in pairs
     ]
 
@@ -101,7 +103,7 @@ def matching(embeddings: Embeddings, patterns: list[str]) -> np.ndarray:
             unmatched.append(pattern)
     if unmatched:
         example = embeddings.paths[0]
-        raise DataError(f"no utterance's path matches {', '.join(unmatched)} (a path here is {example})")
+        raise DataError(f"no utterance's path matches {', '.join(unmatched)} (a path here is {for_terminal(example)})")
     return np.array(sorted(found), np.int64)
 
 

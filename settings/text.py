@@ -45,6 +45,11 @@ def for_html(text: str) -> str:
     return html.escape(for_terminal(text))
 
 
+def for_picture(text: str) -> str:
+    """A name as matplotlib may have it: a dollar in it begins no formula."""
+    return for_terminal(text).replace("$", r"\$")
+
+
 def for_csv(text: str) -> str:
     """A name as a spreadsheet may have it: what it would take for a formula begins with an apostrophe.
 

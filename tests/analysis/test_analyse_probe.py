@@ -68,3 +68,15 @@ def test_a_probe_repeats_to_the_digit_and_another_seed_differs():
 def test_the_most_confused_pairs_are_told_in_words_worst_first():
     result = probing.ProbeResult(["a", "b", "c"], 10, confusion=np.array([[9, 1, 0], [3, 7, 0], [0, 0, 10]]))
     assert probing.most_confused(result) == ["3 of 10 b were taken for a (30.0%)", "1 of 10 a were taken for b (10.0%)"]
+
+
+def test_a_probe_that_is_trained_too_little_says_so():
+    small = clusters(8, 6, spread=1.5)  # 40 utterances: one step an epoch
+    short = probing.ProbeSettings(epochs=5)
+    result = probing.probe(small, short)
+    assert not result.converged and not probing.summary(result, short)["converged"]
+    (note,) = probing.convergence_note(result, short)
+    assert "has not converged" in note and "after 5 steps" in note
+    long = probing.ProbeSettings(epochs=2_000)
+    assert probing.probe(small, long).converged
+    assert not probing.convergence_note(probing.probe(small, long), long)

@@ -9,6 +9,7 @@ import pytest
 import analyse
 import trainSpeakerNet
 from analysis import embeddings, experiment_folder, tracing
+from analysis.report import ReportOptions, in_words, report
 from corpus.conditions import CONDITIONS, printed
 from tests.analyse_data import clusters
 from tests.browser import BROWSER, rendered
@@ -38,12 +39,10 @@ def trained(tmp_path_factory):
 
 
 def test_a_report_holds_the_differences_the_curves_and_the_rates(trained, tmp_path):
-    page = tmp_path / "r.html"
-    assert (
-        analyse.main(["report", str(trained / "one<b>"), str(trained / "two"), "--out", str(page), "--no_embeddings"])
-        == 0
-    )
-    text = page.read_text()
+    both = [str(trained / "one<b>"), str(trained / "two")]
+    assert analyse.main(["report", *both, "--out", str(tmp_path), "--no_embeddings"]) == 0
+    text = (tmp_path / "report.html").read_text()
+    assert "[" not in text[text.index("Differences") : text.index("Learning curves")]
     assert "<td>nOut</td><td>8</td><td>4</td>" in text
     assert "<td>batch_size</td>" not in text
     assert "one&lt;b&gt;" in text
@@ -54,8 +53,8 @@ def test_a_report_holds_the_differences_the_curves_and_the_rates(trained, tmp_pa
 
 @pytest.mark.skipif(not BROWSER, reason="no chromium to open the page with")
 def test_the_whole_report_runs_in_a_browser_and_loads_nothing(trained, tmp_path):
-    page = tmp_path / "r.html"
-    assert analyse.main(["report", str(trained / "one<b>"), "--out", str(page), "--method", "pca"]) == 0
+    page = tmp_path / "report.html"
+    assert analyse.main(["report", str(trained / "one<b>"), "--out", str(tmp_path), "--method", "pca"]) == 0
     document = rendered(page, tmp_path / "profile")
     for heading in ("Summary", "Configuration", "Learning curves", "Tracing: dev", "Tracing: test", "PCA of dev"):
         assert f"<h2>{heading}</h2>" in document
@@ -93,6 +92,7 @@ def test_embeddings_from_a_checkpoint_are_those_that_the_trainer_saves(trained, 
     [
         (["report", "{}/data"], "no experiment"),
         (["report", "{}/two", "{}/two/"], "named twice"),
+        (["report", "{}/two", "--out", "r.html"], "--out r.html: a folder, as in all commands"),
         (["probe"], "name either an .npz file, or --checkpoint and --list"),
         (["probe", "--checkpoint", "{}/none.model", "--list", "{}/data/dev.csv"], "none.model: No such file"),
     ],
@@ -129,3 +129,25 @@ def test_the_interval_of_an_eer_holds_it_and_few_systems_have_none():
     eer = tracing.trace(clusters(8, 12, spread=1.2), [], [])["all"].eer
     assert 0 < low < eer < high < 1
     assert tracing.trace(clusters(3, 12, spread=1.2), [], [])["all"].interval is None
+
+
+def test_options_are_shown_as_one_would_write_them():
+    assert [in_words(v) for v in (["a.csv", "b.csv"], [0.05], True, "", [], 1e-4)] == [
+        *("a.csv b.csv", "0.05", "true", "–", "–", "0.0001")
+    ]
+
+
+@pytest.mark.skipif(not BROWSER, reason="no chromium to open the page with")
+@pytest.mark.parametrize("width", [1280, 420])
+def test_the_summary_fits_its_window_and_curves_stay_legible(trained, tmp_path, width):
+    folders = experiment_folder.read_all([str(trained / "one<b>"), str(trained / "two")])
+    named = [replace(f, name=f"ThinResNet34-aamsoftmax-balanced-nOut{i}-seed{i}") for i, f in enumerate(folders)]
+    html = report(named, ReportOptions("pca", audio=False))
+    probe = "<script>const s = document.querySelector('section'), i = [...document.querySelectorAll('.curves img')];"
+    probe += "document.title = [s.scrollWidth, s.clientWidth, ...i.map(i => i.width)].join(' ')</script></body>"
+    (tmp_path / "p.html").write_text(html.replace("</body>", probe))
+    document = rendered(tmp_path / "p.html", tmp_path / "profile", width)
+    needed, there, *curves = map(int, document.split("<title>")[1].split("<")[0].split())
+    assert len(curves) == 4 and min(curves) > 270  # of 3.6 inches of picture, whose letters are 8 points
+    if width == 1280:
+        assert needed <= there

@@ -1,6 +1,9 @@
 """Similarities, neighbours, projections, pictures and the page of points; the page is opened in a real browser."""
 
+import csv
 import itertools
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,10 +89,35 @@ def test_a_missing_file_is_one_line_on_stderr_and_status_2(command, tmp_path, ca
     assert not captured.out
 
 
-def test_a_missing_umap_names_the_requirement_file(npz, monkeypatch, capsys):
-    monkeypatch.setitem(__import__("sys").modules, "umap", None)
-    assert analyse.main(["umap", str(npz)]) == 2
-    assert "pip install -r requirements-analysis.txt" in capsys.readouterr().err
+def test_without_umap_pca_takes_its_place_and_says_so(npz, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    assert analyse.main(["umap", str(npz)]) == 0
+    out = capsys.readouterr().out
+    assert "PCA instead of UMAP" in out and "pip install -r requirements-analysis.txt" in out
+    assert (npz.with_suffix("") / "pca.html").exists() and not (npz.with_suffix("") / "umap.html").exists()
+
+
+def test_nearly_equal_embeddings_are_warned_of(tmp_path, capsys):
+    made = clusters(3, 20, spread=0.02)
+    near = replace(made, vectors=made.vectors * 0.03 + 1)
+    saved.write(tmp_path / "near.npz", near)
+    for command in ("confusions", "neighbours", "probe"):
+        assert analyse.main([command, str(tmp_path / "near.npz")]) == 0
+        assert "warning: the embeddings are nearly equal (mean cosine 0.99" in capsys.readouterr().out
+    assert not made.remarks()
+
+
+def test_names_are_harmless_in_pictures_tables_and_on_a_terminal(tmp_path, capsys):
+    made = clusters(3, 20)
+    evil = ["=cmd|'/c calc'!A1", "\u202e$\\frac{$", "@sum<b>"]
+    made = replace(made, systems=[evil[i // 20] for i in range(60)], paths=[f"{evil[1]}{i}" for i in range(60)])
+    saved.write(tmp_path / "evil.npz", made)
+    for words in (["probe"], ["confusions"], ["neighbours", "--of", "*"], ["umap", "--method", "pca"]):
+        assert analyse.main([words[0], str(tmp_path / "evil.npz"), *words[1:]]) == 0
+    assert "\u202e" not in capsys.readouterr().out
+    for path in (tmp_path / "evil").glob("*.csv"):
+        with path.open(newline="") as file:
+            assert not [cell for row in csv.reader(file) for cell in row if cell.startswith(("=", "@", "\u202e"))]
 
 
 def test_64_systems_make_pictures_whose_cells_have_room(tmp_path):
