@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from engine import sealed_zip
 from engine.atomic_files import atomic_write
 from settings.errors import ConfigError
 from settings.text import bulleted, shown
@@ -19,29 +20,33 @@ KINDS |= {"classes": list, "copies": list, "languages": list, "data": str}
 
 def write(path: str | Path, state: dict) -> None:
     """A checkpoint: tensors, numbers, text, lists and dicts only, so that reading it back runs no code."""
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save({"format": FORMAT, **state}, file)
-        except RuntimeError as error:
-            raise (error.__context__ or error) from None  # the full disk's OSError, which torch hides behind its own
+    with atomic_write(path) as temporary:
+        with temporary.open("wb") as file:
+            try:
+                torch.save({"format": FORMAT, **state}, file)
+            except RuntimeError as error:
+                raise (error.__context__ or error) from None  # a full disk's OSError, which torch hides behind its own
+        sealed_zip.seal(temporary)
 
 
 def read(path: str | Path) -> dict:
     """What a checkpoint file holds, on the CPU. Raises ConfigError where it is missing, damaged, or would run code."""
     try:
-        check_sums(path)
+        sealed_zip.check(path)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it is refused below, which says more
+            for refused_below in ("Detected pickle protocol", "Sparse invariant checks"):
+                warnings.filterwarnings("ignore", refused_below)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
     except pickle.UnpicklingError as error:
         what = " ".join(str(error).split())[:200]
         raise ConfigError(f"{path}: refused, it holds more than weights and plain data ({what})") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, NotImplementedError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path}: not a checkpoint, or damaged ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(state, dict):
         raise ConfigError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
+    check_tensors(state, path)
     if "format" in state:
         check_kinds(state, path)
     return state
@@ -58,13 +63,24 @@ def check_kinds(state: dict, path: str | Path) -> None:
         raise ConfigError(f"{path}: not a checkpoint of this trainer, or tampered with (see its {', '.join(wrong)})")
 
 
-def check_sums(path: str | Path) -> None:
-    """Raises ValueError where a byte has changed: a checkpoint is a zip file, whose records have checksums (CRC-32)."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise ValueError(f"the checksum of {damaged} is wrong")
+def check_tensors(state: dict, path: str | Path) -> None:
+    """Raises ConfigError where a tensor is sparse, or larger than its memory (expanded): none of a checkpoint's are."""
+    waiting, seen = [state], set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:  # lists that hold one another many times are small in memory and endless to walk
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple, set)):
+            waiting += value
+        elif isinstance(value, torch.Tensor):
+            strided = value.layout is torch.strided and not value.is_quantized
+            if not strided or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+                raise ConfigError(
+                    f"{path}: refused, it holds a tensor of {tuple(value.shape)} that is sparse or expanded"
+                )
 
 
 def recorded_config(path: str) -> dict:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Callable
 
 import torch
@@ -12,6 +13,8 @@ from settings.options import Config
 log = logging.getLogger(__name__)
 
 WORTH_COMPILING = 3000  # batches: 84 s for 30 ms of each, measured on two CPU cores
+
+MOMENTS = {"adam": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}  # of each parameter, in torch
 
 OPTIMIZERS = {
     "adam": lambda groups, **options: torch.optim.Adam(groups, fused=fusable(groups), **options),
@@ -52,10 +55,43 @@ def apply_gradients(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScal
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """Take the moments of a checkpoint. How a step is computed is for this device to say."""
-    for group in state["param_groups"]:
-        group["fused"] = optimizer.defaults.get("fused")
-    optimizer.load_state_dict(state)
+    """Take the moments of a checkpoint; rates, betas and decay are the configuration's, how a step is computed ours.
+
+    A fused step trusts its moments and writes past them where they are too small. So each is held to its parameter,
+    and copied into memory of our own. A parameter that has had no gradient yet has none.
+
+    Raises
+    ------
+    ValueError
+        Other parameters than the optimiser's, or moments of another kind, shape or dtype, or not finite.
+    """
+    theirs = [len(group["params"]) for group in state["param_groups"]]
+    ours = [group["params"] for group in optimizer.param_groups]
+    if theirs != [len(parameters) for parameters in ours]:
+        raise ValueError("the optimiser's groups have other parameters")
+    kinds = MOMENTS["sgd" if isinstance(optimizer, torch.optim.SGD) else "adam"]
+    restored = {}
+    for number, parameter in enumerate(p for parameters in ours for p in parameters):
+        if number in state["state"]:
+            found = state["state"][number]
+            if set(found) != set(kinds):
+                raise ValueError(f"the moments of parameter {number} are {', '.join(map(str, found))}")
+            restored[parameter] = {name: restored_moment(found[name], parameter, optimizer, name) for name in found}
+    optimizer.state = defaultdict(dict, restored)
+
+
+def restored_moment(saved: object, parameter: nn.Parameter, optimizer: torch.optim.Optimizer, name: str) -> object:
+    """A copy of a moment in the parameter's layout, or of the count of steps. Raises ValueError."""
+    if saved is None and name == "momentum_buffer":  # SGD before its first step
+        return None
+    shape, dtype = ((), torch.float32) if name == "step" else (parameter.shape, parameter.dtype)
+    if not isinstance(saved, torch.Tensor) or saved.shape != shape or saved.dtype != dtype:
+        raise ValueError(f"a moment of the optimiser does not fit its parameter of {tuple(parameter.shape)}")
+    if not saved.isfinite().all() or (name in ("step", "exp_avg_sq") and (saved < 0).any()):
+        raise ValueError("a moment of the optimiser is NaN, infinite or below zero")
+    if name == "step":
+        return saved.clone().to(parameter.device if optimizer.defaults.get("fused") else "cpu")
+    return torch.empty_like(parameter).detach().copy_(saved)
 
 
 def worth_compiling(batches: int) -> bool:

@@ -7,7 +7,7 @@ from engine import checkpoints
 from engine.experiment import Experiment
 from settings.errors import ConfigError, UserError
 from settings.options import FREE_TO_CHANGE, Config
-from settings.text import bulleted
+from settings.text import bulleted, shown
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
     """Raises ConfigError that lists the options, and whether the train data, differ from those of the checkpoint."""
     before, now = state.get("config", {}), config.flat()
     differences = [
-        f"{name}: {before.get(name)} in the checkpoint, {now.get(name)} now"
+        f"{name}: {shown(before.get(name))} in the checkpoint, {shown(now.get(name))} now"
         for name in sorted(before.keys() | now.keys())
         if name not in FREE_TO_CHANGE and before.get(name) != now.get(name)
     ]

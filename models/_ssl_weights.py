@@ -4,6 +4,7 @@ transformers is imported where it is used: it takes seconds, and a list of optio
 """
 
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from settings.errors import ConfigError
+from settings.text import for_terminal
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -44,10 +46,17 @@ def load(path: str, pretrained: bool) -> "PreTrainedModel":
     config = read_config(path, network=pretrained)
     check_preprocessor(path, network=pretrained)
     if not pretrained:
-        return AutoModel.from_config(config).float()
+        return AutoModel.from_config(config, trust_remote_code=False).float()
     try:
-        model, report = AutoModel.from_pretrained(path, config=config, dtype=torch.float32, output_loading_info=True)
-    except (OSError, RuntimeError, ValueError) as error:
+        model, report = AutoModel.from_pretrained(  # pickled weights it reads as weights alone, and runs none of them
+            path,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            trust_remote_code=False,
+            weights_only=True,
+        )
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise ConfigError(f"--ssl_path {path}: its weights cannot be loaded: {first_line(error)}") from None
     missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})  # which only masking needs
     if missing:
@@ -67,7 +76,7 @@ def read_config(path: str, network: bool) -> "PretrainedConfig":
     else:
         check_folder(path)
         try:
-            config = AutoConfig.from_pretrained(path, local_files_only=not network)
+            config = AutoConfig.from_pretrained(path, local_files_only=not network, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ConfigError(unreachable(path, network, error)) from None
     if config.model_type not in FAMILIES:
@@ -125,7 +134,7 @@ def check_preprocessor(path: str, network: bool) -> None:
 
 
 def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")
+    return for_terminal(str(error).strip().split("\n")[0].rstrip(".")[:300])
 
 
 # fairseq's name to that of transformers, in order of trial. The numbers are places in fairseq's nn.Sequential.

@@ -3,16 +3,27 @@
 import difflib
 import html
 import re
+import reprlib
 from collections.abc import Sequence
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are halves of characters, which no file can hold
 LONGEST = 4096  # characters of a path, on Linux
+BRIEF = reprlib.Repr()
+BRIEF.maxlevel, BRIEF.maxlong = 3, 200
+BRIEF.maxlist = BRIEF.maxtuple = BRIEF.maxdict = BRIEF.maxset = BRIEF.maxfrozenset = 8
+BRIEF.maxstring = BRIEF.maxother = 400
 MOST_NAMED = 10  # lines below a heading before the rest is only counted
 
 
 def shown(value: object, most: int = 100) -> str:
-    """A value as an error message shows it: in one line, not too long, with nothing that a terminal would obey."""
-    text = " ".join(repr(value).split())
+    """A value as an error message shows it: in one line, not too long, with nothing that a terminal would obey.
+
+    Of what is nested, only the beginning is looked at: a list of a few bytes can be endless to print.
+    """
+    try:
+        text = " ".join((repr(value) if isinstance(value, str) else BRIEF.repr(value)).split())
+    except ValueError:  # an int of more digits than Python prints
+        text = f"a {type(value).__name__} too long to print"
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
