@@ -5,7 +5,6 @@ model = load_model("exps/demo/model/best.model")
 embeddings = model.embed(["a.wav", "b.flac"])  # (2, D)
 """
 
-import hashlib
 import logging
 import math
 import time
@@ -15,34 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
 from corpus.audio import SAMPLE_RATE, Waveforms, load_audio
 from corpus.eval_loader import EvalLoader
 from DatasetLoader import Batch, TrainLoader
-from engine import checkpoints
+from engine import checkpoints, optim
 from engine.async_step import Step, StepsInFlight
 from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
-from engine.distributed import (
-    all_gather_with_grad,
-    all_reduce_rows,
-    average_gradients,
-    broadcast_buffers,
-    rank,
-    with_sync_batch_norm,
-    world,
-)
-from engine.optim import (
-    apply_gradients,
-    build_optimizer,
-    parameter_groups,
-    restore_optimizer,
-    schedule,
-    set_lr,
-    worth_compiling,
-)
+from engine.distributed import all_gather_with_grad, average_gradients, rank, with_sync_batch_norm, world
+from engine.embedding import embed_batches
 from engine.progress import Progress
 from settings import plugins
 from settings.errors import ConfigError, DataError, UserError
@@ -137,12 +119,7 @@ class TracingModel:
     @property
     def digest(self) -> str:
         """What identifies the encoder: a checksum of its name and weights, the same on every device."""
-        checksum = hashlib.sha256(self.config.model.encode())
-        for name, tensor in sorted(self.encoder.state_dict().items()):
-            values = tensor.detach().cpu().contiguous()
-            checksum.update(f"{name} {tuple(values.shape)} {values.dtype}".encode())
-            checksum.update(values.view(-1).view(torch.uint8).numpy().data if values.numel() else b"")
-        return checksum.hexdigest()
+        return checkpoints.digest(self.config.model, self.encoder.state_dict())
 
     def load(self, path: str | Path) -> "TracingModel":
         """Take the encoder's weights from a checkpoint, ours or voxceleb_trainer's. Raises ConfigError if unfit."""
@@ -216,27 +193,6 @@ class TracingModel:
         return logits[:, : len(self.classes)] if self.classes else logits
 
 
-@convolutions(training=False)
-@torch.inference_mode()
-def embed_batches(
-    encoder: nn.Module, loader: EvalLoader, nOut: int, device: torch.device, progress: bool | None = None
-) -> np.ndarray:
-    """(N, nOut) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
-    encoder.eval()
-    broadcast_buffers(encoder)
-    embeddings = torch.zeros(len(loader.lengths), nOut, device=device)
-    silent = True if rank() or progress is False else None
-    with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
-        for rows, crops, lengths in loader:
-            waveforms = crops.flatten(0, 1).to(device, non_blocking=True)
-            padded = {} if lengths is None else {"lengths": lengths.to(device)}
-            # Not compiled: whole utterances have a new length in every batch.
-            x = encoder.forward(waveforms, **padded).float().unflatten(0, crops.shape[:2])
-            embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
-            bar.update(len(rows))
-    return all_reduce_rows(embeddings).cpu().numpy()
-
-
 def load_model(path: str | Path, device: str = "auto", **options: object) -> TracingModel:
     """A trained model from a checkpoint, ours or voxceleb_trainer's `ResNetSE34L`.
 
@@ -288,13 +244,13 @@ class ModelTrainer:
             with_sync_batch_norm(self.net, device)
         self.half = half_precision(device) if config.mixedprec else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
-        self.compiling = config.compile and worth_compiling(config.max_epoch * len(loader))
+        self.compiling = config.compile and optim.worth_compiling(config.max_epoch * len(loader))
         if self.compiling:
             self.net.encoder.compile()
-        groups = parameter_groups(self.net.encoder, self.net.loss)
+        groups = optim.parameter_groups(self.net.encoder, self.net.loss)
         self.parameters = [p for group in groups for p in group["params"]]
-        self.optimizer = build_optimizer(config, groups)
-        self.lr = schedule(config, len(loader))
+        self.optimizer = optim.build_optimizer(config, groups)
+        self.lr = optim.schedule(config, len(loader))
         self.steps = StepsInFlight(
             LAG if device.type == "cuda" else 0, config.skip_not_finite, self.scaler.is_enabled()
         )
@@ -348,7 +304,7 @@ class ModelTrainer:
     def step(self, batch: Batch, lr: float, stop: bool = False) -> Step:
         """Begin one optimiser step at rate `lr`. Where loss or gradient is not finite, it changes nothing."""
         waveforms, labels = (t.to(self.device, non_blocking=True) for t in (batch.waveforms, batch.labels))
-        set_lr(self.optimizer, lr)
+        optim.set_lr(self.optimizer, lr)
         self.optimizer.zero_grad()
         buffers = list(self.net.buffers()) if self.config.skip_not_finite else []
         before = [b.clone() for b in buffers]
@@ -361,7 +317,7 @@ class ModelTrainer:
         finite = loss.isfinite() & norm.isfinite()
         for buffer, value in zip(buffers, before, strict=True):  # a NaN would stay in running statistics
             buffer.copy_(torch.where(finite, buffer, value))
-        apply_gradients(self.optimizer, self.scaler, finite)
+        optim.apply_gradients(self.optimizer, self.scaler, finite)
         return Step.begun(batch, lr, [loss, accuracy, norm, stop])
 
     def flush(self, progress: Progress) -> None:
@@ -390,7 +346,7 @@ class ModelTrainer:
         try:
             checkpoints.load_weights(self.net.encoder, state["encoder"], path)
             checkpoints.load_weights(self.net.loss, state["loss"], path)
-            restore_optimizer(self.optimizer, state["optimizer"])
+            optim.restore_optimizer(self.optimizer, state["optimizer"])
             if state["scaler"]:  # empty where the run was saved by a device without float16
                 self.scaler.load_state_dict(state["scaler"])
             return Progress(**state["progress"]).checked(len(self.loader))

@@ -97,7 +97,7 @@ def train(config: Config) -> None:
         finally:
             tensorboard.close()
 
-        chosen = experiment.best_or_last()
+        chosen = experiment.best_or_last(progress.best_epoch)
         log.info("scoring with %s (epoch %d)", chosen, progress.best_epoch or progress.epoch)
         evaluation.score_trained(model.load(chosen), dev_data, test_data, experiment, str(chosen))
 

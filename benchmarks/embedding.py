@@ -16,8 +16,9 @@ from corpus.audio import AudioFiles, AudioMemory
 from corpus.eval_loader import EvalLoader
 from corpus.lists import read_list
 from engine.devices import find_device
+from engine.embedding import embed_batches
 from settings.resolve import from_values
-from SpeakerNet import SpeakerNet, embed_batches
+from SpeakerNet import SpeakerNet
 
 
 class Uneven(AudioFiles):

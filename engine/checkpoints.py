@@ -1,5 +1,6 @@
 """Checkpoints: our own, with all that training needs to go on, and voxceleb_trainer's, for their encoder's weights."""
 
+import hashlib
 import pickle
 import warnings
 import zipfile
@@ -10,7 +11,7 @@ from torch import nn
 
 from engine import sealed_zip
 from engine.atomic_files import atomic_write
-from settings.errors import ConfigError
+from settings.errors import ConfigError, UserError
 from settings.text import bulleted, shown
 
 FORMAT = 1
@@ -83,6 +84,15 @@ def check_tensors(state: dict, path: str | Path) -> None:
                 )
 
 
+def is_sound(path: str | Path) -> bool:
+    """Whether a checkpoint can be read."""
+    try:
+        read(path)
+    except UserError:
+        return False
+    return True
+
+
 def recorded_config(path: str) -> dict:
     """The configuration that a checkpoint of ours carries; {} for a foreign one."""
     return read(path).get("config", {})
@@ -103,6 +113,16 @@ def encoder_weights(state: dict) -> dict[str, torch.Tensor]:
     if any(name.startswith("__S__.") for name in state):
         state = {name: value for name, value in state.items() if name.startswith("__S__.")}
     return {name.removeprefix("__S__."): value for name, value in state.items()}
+
+
+def digest(name: str, weights: dict[str, torch.Tensor]) -> str:
+    """A checksum of a network's name and weights, the same on every device and whatever the file they are kept in."""
+    checksum = hashlib.sha256(name.encode())
+    for key, tensor in sorted(weights.items()):
+        values = tensor.detach().cpu().contiguous()
+        checksum.update(f"{key} {tuple(values.shape)} {values.dtype}".encode())
+        checksum.update(values.flatten().view(torch.uint8).numpy().data)
+    return checksum.hexdigest()
 
 
 def tensors(state: object) -> dict[str, torch.Tensor]:

@@ -78,10 +78,17 @@ class Experiment:
                 path.unlink()
         barrier()
 
-    def best_or_last(self) -> Path:
-        """The checkpoint of lowest dev EER, the last where there is no dev list: the same on all processes."""
+    def best_or_last(self, best_epoch: int) -> Path:
+        """The checkpoint of lowest dev EER, the last where there is no dev list: the same on all processes.
+
+        Where best.model is damaged, the numbered checkpoint of that epoch stands in for it.
+        """
         barrier()
-        return broadcast_object(self.best if self.best.exists() else self.last)
+        chosen, spare = self.best if self.best.exists() else self.last, self.numbered(best_epoch)
+        if self.writes and chosen == self.best and spare.exists() and not checkpoints.is_sound(chosen):
+            log.warning("warning: %s is damaged; %s stands in for it", chosen, spare)
+            chosen = spare
+        return broadcast_object(chosen)
 
     def sweep(self) -> None:
         """Remove the checkpoints that a killed run had half written."""

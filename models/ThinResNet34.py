@@ -38,8 +38,8 @@ def mean_over_places(x: torch.Tensor) -> torch.Tensor:
     So is its gradient then, and in the layout of `x`. That of `Tensor.mean` has no layout of its own, and to add it to
     the others takes a tenth of a training step on a CPU.
     """
-    if torch.compiler.is_exporting():  # a graph for any number of places, and without a gradient
-        return x.mean(dim=(2, 3))
+    if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():  # which says that it exports
+        return x.mean(dim=(2, 3))  # a graph for any number of places, and without a gradient
     rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # no copy, channels last
     places = rows.shape[1]
     weight = 2.0 ** -int(math.log2(places))  # exact in half precision, where a plain sum could overflow

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 import SpeakerNet
 from DatasetLoader import Batch
-from engine import optim
+from engine import embedding, optim
 from engine.optim import parameter_groups
 from engine.progress import Progress
 from settings.resolve import from_values
@@ -121,7 +121,7 @@ def test_a_second_signal_in_the_middle_of_a_step_keeps_nothing_torn(options, tmp
     options |= {"max_epoch": 4, "test_interval": 4, "save_interval": 60}
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     assert main(command(options | {"save_path": whole})) == 0
-    update, calls = SpeakerNet.apply_gradients, []
+    update, calls = optim.apply_gradients, []
 
     def interrupted(*args):
         update(*args)
@@ -130,9 +130,9 @@ def test_a_second_signal_in_the_middle_of_a_step_keeps_nothing_torn(options, tmp
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(SpeakerNet, "apply_gradients", interrupted)
+    monkeypatch.setattr(optim, "apply_gradients", interrupted)
     assert main(command(options | {"save_path": torn})) == 128 + signal.SIGINT
-    monkeypatch.setattr(SpeakerNet, "apply_gradients", update)
+    monkeypatch.setattr(optim, "apply_gradients", update)
     assert main(command(options | {"save_path": torn})) == 0
     assert same(weights(whole), weights(torn)) and metrics(whole) == metrics(torn)
 
@@ -177,7 +177,7 @@ def test_evaluation_convolves_in_true_float32_and_training_as_fast_as_may_be(opt
 
     monkeypatch.setattr(SpeakerNet.SpeakerNet, "forward", noted("training", SpeakerNet.SpeakerNet.forward))
     monkeypatch.setattr(
-        SpeakerNet, "all_reduce_rows", noted("evaluation", SpeakerNet.all_reduce_rows)
+        embedding, "all_reduce_rows", noted("evaluation", embedding.all_reduce_rows)
     )  # the end of embed
     assert main(command(options)) == 0
     assert seen == {("training", True, True), ("evaluation", False, False)}

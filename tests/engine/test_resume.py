@@ -138,6 +138,18 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(options, capsy
     assert same(before, weights(options["save_path"]))
 
 
+def test_a_damaged_best_checkpoint_is_stood_in_for_by_the_numbered_one(options, capsys):
+    assert main(command(options)) == 0
+    best = options["save_path"] / "model/best.model"
+    content = bytearray(best.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    best.unlink()
+    best.write_bytes(content)
+    said(capsys)
+    assert main(command(options)) == 0
+    assert "best.model is damaged" in said(capsys)
+
+
 def test_only_damaged_checkpoints_are_never_overwritten_by_surprise(options, capsys):
     folder = options["save_path"] / "model"
     folder.mkdir(parents=True)

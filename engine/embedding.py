@@ -1,0 +1,31 @@
+"""Embeddings of every utterance that a loader gives, in evaluation mode, shared between processes."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+
+from engine.devices import convolutions
+from engine.distributed import all_reduce_rows, broadcast_buffers, rank, world
+
+
+@convolutions(training=False)
+@torch.inference_mode()
+def embed_batches(
+    encoder: nn.Module, loader, nOut: int, device: torch.device, progress: bool | None = None
+) -> np.ndarray:
+    """(N, nOut) float32 embeddings as the encoder gives them; of several crops, the mean of the normalised ones."""
+    encoder.eval()
+    broadcast_buffers(encoder)
+    embeddings = torch.zeros(len(loader.lengths), nOut, device=device)
+    silent = True if rank() or progress is False else None
+    with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
+        for rows, crops, lengths in loader:
+            waveforms = crops.flatten(0, 1).to(device, non_blocking=True)
+            padded = {} if lengths is None else {"lengths": lengths.to(device)}
+            # Not compiled: whole utterances have a new length in every batch.
+            x = encoder.forward(waveforms, **padded).float().unflatten(0, crops.shape[:2])
+            embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
+            bar.update(len(rows))
+    return all_reduce_rows(embeddings).cpu().numpy()
