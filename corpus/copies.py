@@ -1,9 +1,10 @@
-"""Copies of the train utterances as new classes: each once more at another speed, or through a vocoder.
+"""Copies of the train utterances as new classes: each once more at another speed, through a vocoder, or a codec.
 
 wespeaker has speeds as classes of their own; with few systems to train on, copies are systems too. In a list a copy is
 a row of its own: its path is `path@copy`, its system `system@copy`. Development and test lists have none.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,15 @@ import numpy as np
 
 from corpus import vocoders
 from corpus.audio import MIN_SECONDS, SAMPLE_RATE, load_audio
+from corpus.augmentation import codecs
 from corpus.augmentation.tempo import played
 from corpus.lists import UtteranceList
 from settings.errors import ConfigError, DataError
 from settings.text import shown, suggestion
 
 VOCODERS = {"griffinlim": vocoders.griffinlim, "mel": vocoders.mel, "world": vocoders.world}
-SLOWEST, FASTEST = 0.5, 2.0
+NUMBERED = re.compile(r"(speed|opus|mp3_)(\d+(?:\.\d+)?)")  # the number is a factor, or a rate in kbit/s
+BOUNDS = {"speed": (0.5, 2), "opus": (6, 256), "mp3_": (8, 160)}
 MARK = "@"
 
 
@@ -26,31 +29,38 @@ def check_copy(name: object) -> None:
     """Raises ConfigError where no copy has this name, or its package is not installed."""
     if name == "world":
         vocoders.pyworld_module()
-    if not isinstance(name, str) or not (name in VOCODERS or speed_of(name)):
-        near = suggestion(str(name), [*VOCODERS, "speed0.9", "speed1.1"])
-        speeds = f"speedX with X from {SLOWEST} to {FASTEST}"
-        raise ConfigError(f"no copy {shown(name)}{near}; there is {', '.join(VOCODERS)}, and {speeds}")
+    if not is_copy(name):
+        near = suggestion(str(name), [*VOCODERS, "speed0.9", "speed1.1", "opus16", "mp3_16"])
+        numbered = ", ".join(f"{kind}N with N from {low:g} to {high}" for kind, (low, high) in BOUNDS.items())
+        raise ConfigError(f"no copy {shown(name)}{near}; there is {', '.join(VOCODERS)}, {numbered}")
 
 
-def speed_of(name: str) -> float | None:
-    """The factor of a copy `speedX`, written as Python writes it; None where the name is none or changes nothing."""
-    try:
-        factor = float(name.removeprefix("speed")) if name.startswith("speed") else 1.0
-    except ValueError:
-        return None
-    return factor if name == f"speed{factor:g}" and factor != 1 and SLOWEST <= factor <= FASTEST else None
+def is_copy(name: object) -> bool:
+    """Whether a copy has this name. A number is written as shortly as can be, so that no copy has two names."""
+    if not isinstance(name, str):
+        return False
+    found = NUMBERED.fullmatch(name)
+    if not found or name == "speed1" or f"{float(found[2]):g}" != found[2]:
+        return name in VOCODERS
+    low, high = BOUNDS[found[1]]
+    return low <= float(found[2]) <= high
 
 
 def copied(samples: np.ndarray, copy: str) -> np.ndarray:
     """(T,) float32 to its copy, of the same length except for another speed. A function of the samples alone."""
-    factor = speed_of(copy)
-    return played(samples, factor) if factor else VOCODERS[copy](samples)
+    if copy in VOCODERS:
+        return VOCODERS[copy](samples)
+    kind, number = NUMBERED.fullmatch(copy).groups()
+    if kind == "speed":
+        return played(samples, float(number))
+    coder = codecs.opus if kind == "opus" else codecs.mp3
+    return coder(samples, np.random.default_rng(0), kbps=(float(number),) * 2)
 
 
 def split_copy(path: str) -> tuple[str, str]:
     """The source's path and the copy's name ('' for none) of a path in an expanded list."""
     source, mark, name = path.rpartition(MARK)
-    return (source, name) if mark and (name in VOCODERS or speed_of(name)) else (path, "")
+    return (source, name) if mark and is_copy(name) else (path, "")
 
 
 def load(path: str | Path) -> np.ndarray:

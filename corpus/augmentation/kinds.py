@@ -1,7 +1,6 @@
 """Every kind of augmentation by its name in a recipe, and its parameters checked against its signature."""
 
 import inspect
-import math
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,6 +99,14 @@ def checked(value: object, parameter: Parameter) -> object:
     return values
 
 
+def as_number(value: object) -> object:
+    """The number that a text is, for YAML reads 1e-4 as text; anything else as it stands."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def checked_one(value: object, parameter: Parameter) -> object:
     kind, limits = parameter.scalar, parameter.limits
     if kind in (str, AudioFolder):
@@ -109,10 +116,11 @@ def checked_one(value: object, parameter: Parameter) -> object:
         if isinstance(limits, OneOf) and value not in limits.names:
             raise ConfigError(f"{shown(value)} is none of {', '.join(limits.names)}{suggestion(value, limits.names)}")
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    number = as_number(value)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise ConfigError(f"{shown(value)} is not a number")
-    if kind is int and not isinstance(value, int):
+    if kind is int and not isinstance(number, int):
         raise ConfigError(f"{shown(value)} is not a whole number")
-    if isinstance(limits, Between) and not limits.low <= value <= limits.high:
+    if isinstance(limits, Between) and not limits.low <= number <= limits.high:
         raise ConfigError(f"{shown(value)} is not {limits}")
-    return kind(value)
+    return kind(number)

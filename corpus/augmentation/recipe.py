@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from corpus.augmentation.kinds import checked, known_kind, parameters
+from corpus.augmentation.kinds import as_number, checked, known_kind, parameters
 from corpus.copies import check_copy
 from settings.errors import ConfigError, UserError
 from settings.sources import plain_value
@@ -123,12 +123,15 @@ class Reader:
         return found
 
     def value(self, node: yaml.Node, name: str) -> object:
-        """A plain value or a list of them; None, and a mistake, where it is anything else."""
+        """A plain value or a list of them; None, and a mistake, where it is nothing or anything else."""
         try:
-            return plain_value(node)
+            value = plain_value(node)
         except ValueError as error:
             self.mistake(node, f"{name}: {error}")
-        return None
+            return None
+        if value is None:
+            self.mistake(node, f"{name}: nothing is given")
+        return value
 
     def copies(self, node: yaml.Node | None) -> tuple[str, ...]:
         """The names of the copies, each known and none twice."""
@@ -188,14 +191,14 @@ class Reader:
         values = {}
         for name, entry in entries.items():
             value = None if name == "kind" else self.value(entry, f"{kind}: {name}")
-            if name in options and value is not None:
+            if name == "probability":
+                values[name] = value
+            elif value is not None:
                 try:
                     values[name] = checked(value, options[name])
                 except UserError as error:
                     self.mistake(entry, f"{kind}: {name}: {error}")
-            elif name == "probability":
-                values[name] = value
-        probability = values.pop("probability", None)
+        probability = as_number(values.pop("probability", None))
         if "probability" not in entries:
             self.mistake(node, f"{kind}: how probable is it? (probability: 0.2)")
         elif type(probability) not in (int, float) or not 0 < probability <= 1:

@@ -8,7 +8,7 @@ from corpus.audio import load_audio
 from corpus.copies import check_copy, class_names, copied, load, split_copy, with_copies
 from corpus.lists import read_list
 from settings.errors import ConfigError, DataError
-from tests.corpus.augmentation.signals import RATE, sine, strongest, voice
+from tests.corpus.augmentation.signals import RATE, delay, sine, strongest, voice
 
 
 def test_a_list_is_followed_by_itself_once_for_each_copy(corpus):
@@ -52,13 +52,32 @@ def test_a_path_is_taken_apart_into_source_and_copy(path, parts):
     assert split_copy(path) == parts
 
 
-@pytest.mark.parametrize("name", ["gl", "speed", "speed1", "speed1.0", "speed0.90", "speed3", "speednan", "", 3, None])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gl",
+        "speed",
+        "speed1",
+        "speed1.0",
+        "speed0.90",
+        "speed3",
+        "speednan",
+        "",
+        3,
+        None,
+        [],
+        "opus",
+        "opus5",
+        "mp316",
+        "mp3_7",
+    ],
+)
 def test_a_copy_that_there_is_not_is_refused(name):
     with pytest.raises(ConfigError, match="no copy"):
         check_copy(name)
 
 
-@pytest.mark.parametrize("name", ["griffinlim", "mel", "speed0.9", "speed1.05", "speed2"])
+@pytest.mark.parametrize("name", ["griffinlim", "mel", "speed0.9", "speed1.05", "speed2", "opus16", "mp3_8"])
 def test_a_copy_that_there_is_is_accepted(name):
     check_copy(name)
 
@@ -66,6 +85,14 @@ def test_a_copy_that_there_is_is_accepted(name):
 def test_a_speed_copy_changes_duration_and_pitch():
     copy = copied(sine(1000), "speed0.9")
     assert len(copy) == pytest.approx(16_000 / 0.9, abs=1) and strongest(copy) == pytest.approx(900, abs=2)
+
+
+@pytest.mark.parametrize("name", ["opus8", "mp3_16"])
+def test_a_copy_through_a_codec_keeps_its_place_and_is_always_the_same(name):
+    samples = voice()
+    copy = copied(samples, name)
+    assert len(copy) == len(samples) and abs(delay(samples, copy)) <= 8
+    assert np.array_equal(copy, copied(samples, name)) and not np.allclose(copy, samples, atol=1e-3)
 
 
 def test_a_copy_is_read_like_a_file(tmp_path):

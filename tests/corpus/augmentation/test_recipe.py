@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 from corpus.augmentation.kinds import KINDS, parameters
@@ -115,6 +116,8 @@ def test_every_mistake_is_named_at_once_with_its_line(tmp_path):
         ("chain:\n- one_of: 3\n", "one_of: a list of"),
         ("chain:\n- {one_of: [], probability: 1}\n", "no 'probability' here"),
         ("chain:\n- {kind: gain, probability: !!python/object:os.system 1}\n", "has no place in a config"),
+        ("chain:\n- {kind: noise, probability: 1, snr: }\n", "noise: snr: nothing is given"),
+        ("chain:\n- {kind: mp3, probability: 1, kbps: 1" + "0" * 400 + "}\n", "is not between 8 and 160"),
         ("chain: &a [*a]\n", "a change is {kind"),
         ("a: [\n", "line 2"),
         ("chain: \0", "not UTF-8|special characters|not allowed"),
@@ -125,6 +128,32 @@ def test_what_is_no_recipe_is_one_message(tmp_path, text, said):
     import re
 
     assert re.search(said if "|" in said else re.escape(said), refused(tmp_path, text))
+
+
+def test_a_damaged_recipe_is_read_or_refused_and_nothing_else(tmp_path):
+    """Bytes changed, dropped and repeated in a recipe that uses every form."""
+    text = (
+        b"copies: [mel, speed0.9]\ncopy_classes: copy\n"
+        b"chain:\n- {kind: lowpass, probability: 0.25, cutoff: [2e3, 3000]}\n"
+        b"- one_of:\n  - {kind: mp3, probability: 0.5, kbps: 32}\n  - {kind: g711, probability: 5e-1, law: [alaw]}\n"
+    )
+    (tmp_path / "whole.yaml").write_bytes(text)
+    assert len(read_recipe(tmp_path / "whole.yaml").chain) == 2
+    random = np.random.default_rng(0)
+    path, refusals = tmp_path / "recipe.yaml", 0
+    for _ in range(1_500):
+        damaged = bytearray(text)
+        for place in random.integers(0, len(text), random.integers(1, 4)):
+            how = random.integers(3)
+            part = bytes(random.choice(list(b"[]{}:,-&*!#'\"\n \t0.x\xff"), 1).astype(np.uint8))
+            damaged[place : place + int(random.integers(1, 9))] = (b"", part, damaged[place : place + 20])[how]
+        path.write_bytes(damaged)
+        try:
+            read_recipe(path)
+        except ConfigError as error:
+            refusals += 1
+            assert "recipe.yaml" in str(error) and len(str(error)) < 4_000
+    assert refusals > 1_000
 
 
 def test_a_file_that_is_not_there_is_named():
