@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     try:
         return sweep(options, overrides)
     except Stopped as stop:
-        return say(f"{stop}; the same command goes on from here", stop.status)
+        return say(f"{stop}; the same command resumes the sweep", stop.status)
 
 
 def command_line() -> Parser:

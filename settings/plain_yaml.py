@@ -15,6 +15,7 @@ LARGEST = 1 << 18  # bytes; PyYAML reads some 100 kB a second
 DEEPEST = 10  # levels of nesting; a sweep has 5
 MOST_VALUES = 50_000  # of a file, what an alias repeats counted each time
 PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")}
+MERGE = "tag:yaml.org,2002:merge"  # the key <<, whose mappings stand below those around it
 NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
@@ -53,14 +54,19 @@ def read_yaml(path: str | Path, error: type[UserError] = ConfigError) -> object:
         if isinstance(node, yaml.SequenceNode) and node.tag in PLAIN:
             return [value_of(item, depth + 1) for item in node.value]
         if isinstance(node, yaml.MappingNode) and node.tag in PLAIN:
-            content = {}
+            content, merged = {}, {}
             for key, item in node.value:
+                if key.tag == MERGE:
+                    sources = value_of(item, depth + 1)
+                    for source in sources if isinstance(sources, list) else [sources]:
+                        merged = (source if isinstance(source, dict) else refuse(item, "<< takes mappings")) | merged
+                    continue
                 if not isinstance(key, yaml.ScalarNode) or unusable(key.value):
                     refuse(key, "a key must be text")
                 if key.value in content:
                     refuse(key, f"{shown(key.value)} is given twice")
                 content[key.value] = value_of(item, depth + 1)
-            return content
+            return merged | content
         try:
             return plain_value(node)
         except ConfigError as mistake:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.atomic_files import write_text
 from engine.signals import StopSignals
+from settings.text import for_markdown, for_terminal
 from sweeping import grid, heat_map, markdown, sweep_file, table
 from sweeping.grid import Run
 from sweeping.local import LocalEngine
@@ -23,7 +24,7 @@ def sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     runs = grid.runs(asked, overrides)
     paper = table.read_paper(asked.paper) if asked.paper else {}
     if options.dry_run:
-        tell([*(f"{run.name}\n  {command(run)}" for run in runs), f"{len(runs)} runs"])
+        report([*(f"{run.name}\n  {for_terminal(command(run))}" for run in runs), f"{len(runs)} runs"])
         return 0
     check_same(runs)
     folder, _ = grid.sweep_folder(asked, overrides)
@@ -35,7 +36,7 @@ def sweep(options: argparse.Namespace, overrides: list[str]) -> int:
                 failed = run_all(runs, engine, options.retries, ProgressBar(runs))
     finally:
         write_table(runs, asked, folder, paper, shlex.join(["python", "sweep.py", options.sweep, *overrides]))
-    tell([ProgressBar(runs).line(), f"written: {folder}/table.md, table.csv, table.png"])
+    report([ProgressBar(runs).line(), f"written: {folder}/table.md, table.csv, table.png"])
     return 1 if failed else 0
 
 
@@ -43,7 +44,8 @@ def command(run: Run) -> str:
     return shlex.join(["python", "trainSpeakerNet.py", *run.words])
 
 
-def tell(lines: list[str]) -> None:
+def report(lines: list[str]) -> None:
+    """Lines on the standard output."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
@@ -60,12 +62,12 @@ def write_table(runs: list[Run], asked: Sweep, folder: str, paper: dict, command
     title = Path(asked.source).stem
     preface = [asked.note.strip()] * bool(asked.note.strip())
     seeds = max(cell.seeds for cell in found.cells.values())
+    means = f"Mean ± standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
     preface.append(
-        f"Made by `{command}`. Dev EER is that of the checkpoint with the least pooled dev EER, which is also the one "
-        f"scored on the test lists. {f'Mean ± standard deviation over {seeds} seeds' if seeds > 1 else 'One seed'}; "
+        f"Made by {for_markdown(command)}. Dev EER is that of the checkpoint with the least pooled dev EER, which is "
+        f"also the one scored on the test lists. {means}; "
         "the best of each table in bold."
     )
-    Path(folder).mkdir(parents=True, exist_ok=True)
     write_text(f"{folder}/table.md", markdown.as_markdown(found, title, preface))
     write_text(f"{folder}/table.csv", table.as_csv(found))
     heat_map.draw(f"{folder}/table.png", found, title)

@@ -1,6 +1,7 @@
 """A sweep to its runs: every cell of the grids, as a checked configuration and the trainer's command line for it."""
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from sweeping.sweep_file import Part, Sweep
 
 NAMING = ("model", "trainfunc", "sampler", "nOut", "seed")  # begin every run's name, varied or not
 OURS = ("save_path", "eval", "config", "save_embeddings")  # what a sweep itself decides
+MOST_RUNS = 10_000  # of a grid, before exclusions: more is a slip of the pen
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,9 @@ def runs(sweep: Sweep, overrides: list[str]) -> list[Run]:
     Raises ConfigError with the mistakes of all runs, each once.
     """
     made, mistakes = [], {}
+    number = sum(math.prod(len(choices) for choices in part.grid.values()) for part in sweep.parts)
+    if number > MOST_RUNS:
+        raise ConfigError(f"{sweep.source}: {number:,} cells; a sweep has at most {MOST_RUNS:,}")
     save_path, overrides = sweep_folder(sweep, overrides)
     for part in sweep.parts:
         mistakes |= dict.fromkeys(idle_exclusions(part))
@@ -68,6 +73,8 @@ def without_repeats(made: list[Run]) -> list[Run]:
 
 def sweep_folder(sweep: Sweep, overrides: list[str]) -> tuple[str, list[str]]:
     """The folder of all runs, and the overrides without the --save_path that names another one."""
+    words = [word.split("=", 1) if word.startswith("--save_path=") else [word] for word in overrides]
+    overrides = list(itertools.chain.from_iterable(words))
     if "--save_path" not in overrides:
         return sweep.save_path, overrides
     at = overrides.index("--save_path")

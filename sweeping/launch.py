@@ -15,10 +15,12 @@ from engine.atomic_files import write_text
 from engine.locks import Locked, hold
 from settings.errors import UserError
 from settings.plugins import ROOT
+from settings.text import for_terminal
 from sweeping.grid import Run
 from sweeping.run_status import LOCK, LOG, finished, read_record, record_file
 
 TRAINER = ROOT / "trainSpeakerNet.py"
+MOST_LOG = 1 << 16  # bytes at a log's end, where its last words are
 PATIENCE = 120.0  # seconds: a trainer that was asked to stop saves first, and only then lets go of its folder
 
 
@@ -99,9 +101,12 @@ def judge(run: Run, exit_status: int) -> Outcome:
 
 def last_line(path: Path) -> str:
     """The last line of a log that says something, at most 300 letters of it."""
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MOST_LOG))
+        text = file.read().decode("utf-8", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
     errors = [line for line in lines[-40:] if line.startswith("error:")]
-    return (errors or lines or ["it said nothing"])[-1].strip().removeprefix("error: ")[:300]
+    return for_terminal((errors or lines or ["it said nothing"])[-1].strip().removeprefix("error: ")[:300])
 
 
 def write_record(run: Run, record: dict) -> None:

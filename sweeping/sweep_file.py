@@ -1,12 +1,10 @@
 """A sweep file to plain data: its parts, each with a base config, fixed options, a grid and its exceptions."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import yaml
 
 from settings.errors import ConfigError
-from settings.text import suggestion
+from settings.plain_yaml import read_yaml
+from settings.text import shown, suggestion
 
 PART = {"config": str, "fixed": dict, "grid": dict, "exclude": list}
 SWEEP = {"save_path": str, "paper": str, "note": str, "parts": list}
@@ -42,30 +40,9 @@ class Sweep:
     note: str = ""
 
 
-class Loader(yaml.SafeLoader):
-    """YAML without keys given twice, of which the first would be lost."""
-
-    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
-        """A dict. Raises ConfigError where a key repeats."""
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise ConfigError(f"{self.name} line {key.start_mark.line + 1}: {key.value} is given twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def read(path: str) -> Sweep:
     """The sweep of a file. Raises ConfigError with all that is wrong in its structure; not in its options yet."""
-    try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            content = yaml.load(file, Loader)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     mistakes = shape_mistakes(content, SWEEP, path)
     if not mistakes:
         parts = content.get("parts") or []
@@ -84,9 +61,7 @@ def shape_mistakes(content: object, schema: dict[str, type], place: str) -> list
     if not isinstance(content, dict):
         return [f"{place}: expected {', '.join(schema)}"]
     kinds = {str: "text", dict: "'option: value' lines", list: "a list"}
-    return [
-        f"{place}: no such key {key}{suggestion(str(key), list(schema))}" for key in content if key not in schema
-    ] + [
+    return [f"{place}: no such key {key}{suggestion(key, list(schema))}" for key in content if key not in schema] + [
         f"{place}: {key} must be {kinds[kind]}"
         for key, kind in schema.items()
         if key in content and not isinstance(content[key], kind)
@@ -101,7 +76,7 @@ def axis_mistakes(part: dict, place: str) -> list[str]:
             mistakes.append(f"{place}: grid {axis} must be a list of choices, [a, b]")
             continue
         lacking = [choice for choice in choices if isinstance(choice, dict) and axis not in choice]
-        mistakes += [f"{place}: grid {axis}: the choice {choice} does not say its {axis}" for choice in lacking]
+        mistakes += [f"{place}: grid {axis}: the choice {shown(choice)} does not say its {axis}" for choice in lacking]
     if not all(isinstance(rule, dict) for rule in part.get("exclude", [])):
         mistakes.append(f"{place}: exclude is a list of {{option: value or values, ...}}")
     return mistakes

@@ -3,14 +3,16 @@
 import csv
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from settings.errors import ConfigError
+from settings.files import read_text
+from settings.text import for_csv, for_terminal
 from sweeping.grid import Run
 from sweeping.run_status import State
 
+LARGEST = 1 << 20  # bytes of a file of published figures
 ROW = ("model", "trainfunc", "sampler")
 
 
@@ -99,21 +101,28 @@ def missing(group: dict[Run, State]) -> str:
 
 def read_paper(path: str) -> dict[tuple, dict[str, float]]:
     """(model, trainfunc, sampler, nOut) to published figures, from a CSV; lines that begin with # name its source."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"paper {path}: {error.strerror}") from None
+    text = read_text(path, LARGEST)
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     try:
         return {
             (*(row[key] for key in ROW), int(row["nOut"])): {
-                name: float(row[name]) for name in ("dev_eer_percent", "test_eer_percent")
+                name: percentage(row[name]) for name in ("dev_eer_percent", "test_eer_percent")
             }
             for row in rows
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         wanted = ",".join((*ROW, "nOut", "dev_eer_percent", "test_eer_percent"))
-        raise ConfigError(f"paper {path}: expected the columns {wanted} with numbers ({error})") from None
+        raise ConfigError(
+            f"paper {path}: expected the columns {wanted} with numbers ({for_terminal(str(error))})"
+        ) from None
+
+
+def percentage(text: str) -> float:
+    """A number from 0 to 100. Raises ValueError."""
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise ValueError(f"{text} is no percentage")
+    return value
 
 
 def as_csv(table: Table) -> str:
@@ -129,7 +138,7 @@ def as_csv(table: Table) -> str:
                 texts = [
                     text for of in table.lists for m in FIGURES for text in figure_texts(found.scores.get((of, m)), m)
                 ]
-                writer.writerow([*row, column, found.seeds, found.done, *texts, found.missing])
+                writer.writerow([*map(for_csv, row), column, found.seeds, found.done, *texts, for_csv(found.missing)])
     return out.getvalue()
 
 

@@ -70,6 +70,8 @@ def test_plain_yaml_is_read_with_aliases(tmp_path):
     (tmp_path / "x.yaml").write_text("a: &shared {lr: 1e-3, names: [b, 2, true, null]}\nb: *shared\n")
     shared = {"lr": "1e-3", "names": ["b", 2, True, None]}
     assert read_yaml(tmp_path / "x.yaml") == {"a": shared, "b": shared}
+    (tmp_path / "x.yaml").write_text("a: &a {b: 1, c: 2}\nd: {<<: [*a, {b: 3, e: 4}], c: 5}\n")
+    assert read_yaml(tmp_path / "x.yaml")["d"] == {"b": 1, "c": 5, "e": 4}  # as PyYAML has it
     (tmp_path / "x.yaml").write_text("# nothing\n")
     assert read_yaml(tmp_path / "x.yaml") is None
 
@@ -87,6 +89,7 @@ def test_plain_yaml_is_read_with_aliases(tmp_path):
         ("a: [.nan]", "no finite number"),
         ("a: 010", "no decimal number"),
         ("a: [", "x.yaml: "),
+        ("a: {<<: [1]}", "line 1: << takes mappings"),
         ("x" * 300_000, "larger than"),
     ],
 )

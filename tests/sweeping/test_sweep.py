@@ -136,7 +136,7 @@ def test_a_stopped_sweep_stops_its_trainers_and_says_so(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on from here" in err
+    assert "the same command resumes the sweep" in err
     run = next((tmp_path / "exps").glob("*/sweep.lock")).parent
     assert not is_held(run / run_status.LOCK)
 

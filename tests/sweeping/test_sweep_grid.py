@@ -1,5 +1,6 @@
 """A sweep file becomes checked runs, or all its mistakes are reported."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,24 @@ def test_the_papers_table_has_its_48_cells_and_every_one_has_a_published_value()
     cells = {tuple(run.config.flat()[key] for key in (*ROW, "nOut")) for run in made}
     assert len(made) == 48
     assert cells == set(read_paper(str(ROOT / "docs/paper_table1.csv")))
+
+
+def test_a_grid_of_millions_is_refused_by_its_count(tmp_path):
+    part = {"fixed": PART["fixed"], "grid": {name: list(range(200)) for name in ("nOut", "seed", "batch_size")}}
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match="8,000,000 cells; a sweep has at most 10,000"):
+        runs(tmp_path, part)
+    assert time.monotonic() - began < 5
+
+
+def test_the_folder_may_be_given_behind_an_equals_sign(tmp_path):
+    assert runs(tmp_path, PART, "--save_path=exps/other")[0].folder.parent == Path("exps/other")
+
+
+@pytest.mark.parametrize(
+    "text", ["parts: [1]", "save_path: x\nparts: [{grid: [1]}]", "1: 2", "save_path: x\nparts: &a [*a]"]
+)
+def test_sweep_files_of_other_shapes_are_refused(tmp_path, text):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"s\.yaml"):
+        sweep_file.read(str(tmp_path / "s.yaml"))
