@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from corpus.eval_loader import EvalLoader
 from DatasetLoader import Batch, TrainLoader
 from engine import checkpoints, optim
 from engine.async_step import Step, StepsInFlight
+from engine.averaging import MovingAverage
 from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
 from engine.distributed import all_gather_with_grad, average_gradients, rank, with_sync_batch_norm, world
 from engine.embedding import embed_batches
@@ -251,6 +253,7 @@ class ModelTrainer:
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = optim.build_optimizer(config, groups)
         self.lr = optim.schedule(config, len(loader))
+        self.average = MovingAverage(self.net, config.ema) if config.ema else None
         self.steps = StepsInFlight(
             LAG if device.type == "cuda" else 0, config.skip_not_finite, self.scaler.is_enabled()
         )
@@ -269,6 +272,8 @@ class ModelTrainer:
         both = fits and same
         if both:
             checkpoints.load_weights(self.net.loss, found, path)
+        if self.average:
+            self.average.restart()
         log.info("weights of the %s from %s", "encoder and the loss" if both else "encoder", path)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -318,7 +323,13 @@ class ModelTrainer:
         for buffer, value in zip(buffers, before, strict=True):  # a NaN would stay in running statistics
             buffer.copy_(torch.where(finite, buffer, value))
         optim.apply_gradients(self.optimizer, self.scaler, finite)
+        if self.average:
+            self.average.update()
         return Step.begun(batch, lr, [loss, accuracy, norm, stop])
+
+    def evaluating(self) -> AbstractContextManager:
+        """While it lasts, the network is the one to judge and keep: with --ema that of the averaged weights."""
+        return self.average.applied() if self.average else nullcontext()
 
     def flush(self, progress: Progress) -> None:
         """Wait for all steps begun, and add their results to `progress`. Raises NotFinite."""
@@ -330,22 +341,31 @@ class ModelTrainer:
         self.clock(progress)
 
     def state(self, progress: Progress, train_info: dict) -> dict:
-        """What a checkpoint holds: all that training needs to resume exactly; `train_info`: what it is trained on."""
+        """What a checkpoint holds: all that training needs to resume exactly; `train_info`: what it is trained on.
+
+        With --ema, encoder and loss are the averaged ones, and those that the optimiser left are `unaveraged`.
+        """
         self.flush(progress)
-        return {
-            "encoder": self.net.encoder.state_dict(),
-            "loss": self.net.loss.state_dict(),
+        parts = {"encoder": self.net.encoder, "loss": self.net.loss}
+        weights = {name: part.state_dict() for name, part in parts.items()}
+        if self.average:
+            averaged = {name: self.average.state_dict(part) for name, part in parts.items()}
+            weights = averaged | {"unaveraged": weights | {"steps": self.average.steps}}
+        state = {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "progress": asdict(progress),
             "config": self.config.flat(),
-        } | train_info
+        }
+        return weights | state | train_info
 
     def restore(self, state: dict, path: str | Path) -> Progress:
         """Resume from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
         try:
-            checkpoints.load_weights(self.net.encoder, state["encoder"], path)
-            checkpoints.load_weights(self.net.loss, state["loss"], path)
+            self.load_weights(state, path)
+            if self.average:
+                self.average.restart(state["unaveraged"]["steps"])
+                self.load_weights(state["unaveraged"], path)
             optim.restore_optimizer(self.optimizer, state["optimizer"])
             if state["scaler"]:  # empty where the run was saved by a device without float16
                 self.scaler.load_state_dict(state["scaler"])
@@ -354,3 +374,8 @@ class ModelTrainer:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ConfigError(f"{path}: cannot resume from it ({shown(error)}); see --restart") from error
+
+    def load_weights(self, state: dict, path: str | Path) -> None:
+        """Fill encoder and loss with what a checkpoint holds. Raises ConfigError that names it where they do not fit."""
+        checkpoints.load_weights(self.net.encoder, state["encoder"], path)
+        checkpoints.load_weights(self.net.loss, state["loss"], path)

@@ -77,7 +77,8 @@ def train(config: Config) -> None:
                 row = progress.row() | loader.coverage(progress.epoch)
                 if due and dev_data:
                     experiment.save_last(trainer.state(progress, info))  # whatever befalls the evaluation
-                    row |= {f"dev_{name}": value for name, value in evaluation.quick_look(model, dev_data).items()}
+                    with trainer.evaluating():
+                        row |= {f"dev_{name}": value for name, value in evaluation.quick_look(model, dev_data).items()}
                 with signals.deferred():
                     best = progress.finish_epoch(row)
                     if due:
@@ -97,8 +98,14 @@ def train(config: Config) -> None:
         finally:
             tensorboard.close()
 
-        chosen = experiment.best_or_last(progress.best_epoch)
-        log.info("scoring with %s (epoch %d)", chosen, progress.best_epoch or progress.epoch)
+        if config.average:
+            chosen, what = experiment.average(config.average), f"mean of the last {config.average} checkpoints"
+        else:
+            chosen, what = (
+                experiment.best_or_last(progress.best_epoch),
+                f"epoch {progress.best_epoch or progress.epoch}",
+            )
+        log.info("scoring with %s (%s)", chosen, what)
         evaluation.score_trained(model.load(chosen), dev_data, test_data, experiment, str(chosen))
 
 

@@ -35,7 +35,12 @@ class MovingAverage:
 
     @torch.no_grad()
     def restart(self, steps: int = 0) -> None:
-        """Begin from the network's weights as they are, as if they were the average after so many steps."""
+        """Begin from the network's weights as they are, as if they were the average after so many steps.
+
+        Raises ValueError on what is no number of steps.
+        """
+        if type(steps) is not int or steps < 0:
+            raise ValueError(f"an average of {steps} steps")
         self.steps = steps
         torch._foreach_copy_(self.average, self.live)
 

@@ -15,7 +15,7 @@ from settings.errors import ConfigError, UserError
 from settings.text import bulleted, shown
 
 FORMAT = 1
-KINDS = dict.fromkeys(("encoder", "loss", "optimizer", "scaler", "progress", "config"), dict)
+KINDS = dict.fromkeys(("encoder", "loss", "unaveraged", "optimizer", "scaler", "progress", "config"), dict)
 KINDS |= {"classes": list, "copies": list, "languages": list, "data": str}
 
 

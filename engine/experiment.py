@@ -17,6 +17,7 @@ import torchaudio
 
 from engine import checkpoints
 from engine.atomic_files import link_or_copy, write_text
+from engine.averaging import mean_of_checkpoints
 from engine.distributed import barrier, broadcast_object, rank
 from engine.locks import Locked, hold
 from settings.errors import ConfigError
@@ -89,6 +90,19 @@ class Experiment:
             log.warning("warning: %s is damaged; %s stands in for it", chosen, spare)
             chosen = spare
         return broadcast_object(chosen)
+
+    def average(self, count: int) -> Path:
+        """average.model, the mean of the newest `count` numbered checkpoints: the same on all processes.
+
+        Raises ConfigError where there are fewer.
+        """
+        path, numbered = self.models / "average.model", sorted(self.models.glob("model[0-9]*.model"))
+        if len(numbered) < count:
+            raise ConfigError(f"--average {count}: there are {len(numbered)} numbered checkpoints in {self.models}")
+        if self.writes:
+            checkpoints.write(path, mean_of_checkpoints(numbered[-count:]))
+        barrier()
+        return path
 
     def sweep(self) -> None:
         """Remove the checkpoints that a killed run had half written."""

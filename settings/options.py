@@ -15,6 +15,7 @@ FREE_TO_CHANGE = frozenset(
         "data_on_device",
         "save_interval",
         "keep",
+        "average",
         "train_path",
         "dev_list",
         "dev_path",
@@ -151,6 +152,10 @@ class Config:
     )
     weight_decay: float = option(0.0, "optimisation", "weight decay", minimum=0)
     compile: bool = option(False, "optimisation", "torch.compile the encoder for training: minutes once, for long runs")
+    ema: float = option(
+        0.0, "optimisation", "decay of a moving average of the weights, which is evaluated and kept (0: none)",
+        minimum=0, maximum=0.999999,
+    )  # fmt: skip
     sync_bn: bool = option(
         False, "optimisation", "torchrun: batch normalisation over the whole batch, not each process's"
     )
@@ -167,6 +172,12 @@ class Config:
     )
     test_interval: int = option(
         25, "evaluation", "epochs between evaluations; each keeps a numbered checkpoint", minimum=1
+    )
+    average: int = option(
+        0,
+        "evaluation",
+        "when training ends, score the mean of the last n numbered checkpoints (0: the best)",
+        minimum=0,
     )
     eval_frames: int = option(
         0, "evaluation", "0: the whole utterance; n: num_eval crops of n frames, averaged", minimum=0, maximum=360_000

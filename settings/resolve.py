@@ -198,6 +198,12 @@ def combinations_that_cannot_work(config: Config) -> Iterable[str]:
         yield f"--trainfunc {config.trainfunc} compares utterances of one system: it needs --sampler balanced"
     if config.nPerSpeaker < needs:
         yield f"--trainfunc {config.trainfunc} needs --nPerSpeaker {needs} or more, and it is {config.nPerSpeaker}"
+    kept = min(config.keep, math.ceil(config.max_epoch / config.test_interval))
+    if config.average > kept:
+        yield (
+            f"--average {config.average}: {kept} numbered checkpoints are kept, by --keep {config.keep} and one every "
+            f"--test_interval {config.test_interval} epochs of --max_epoch {config.max_epoch}"
+        )
     if config.scheduler == "warmup_cosine" and config.warmup_epochs >= config.max_epoch:
         yield f"--warmup_epochs {config.warmup_epochs:g} is all of --max_epoch {config.max_epoch}: nothing to anneal"
 

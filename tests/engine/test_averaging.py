@@ -5,9 +5,15 @@ import pytest
 import torch
 from torch import nn
 
+from DatasetLoader import open_list
 from engine import checkpoints
 from engine.averaging import MovingAverage, mean_of_checkpoints
+from evaluation import quick_look
 from settings.errors import ConfigError
+from SpeakerNet import load_model
+from tests.conftest import command
+from tests.test_training import metrics, same
+from trainSpeakerNet import main
 
 
 def network():
@@ -99,3 +105,55 @@ def test_checkpoints_of_two_networks_have_no_mean(tmp_path):
         checkpoints.write(tmp_path / name, state)
     with pytest.raises(ConfigError, match="not of one network"):
         mean_of_checkpoints([tmp_path / "a", tmp_path / "b"])
+
+
+def test_a_run_with_ema_evaluates_and_keeps_the_averaged_weights_and_trains_on_with_its_own(options, tmp_path):
+    plain, averaged = tmp_path / "plain", tmp_path / "averaged"
+    options |= {"save_interval": 0, "max_epoch": 3}
+    assert main(command(options | {"save_path": plain})) == 0
+    assert main(command(options | {"save_path": averaged}, "--ema", 0.9)) == 0
+    without, state = (checkpoints.read(folder / "model/last.model") for folder in (plain, averaged))
+    assert same(state["unaveraged"]["encoder"], without["encoder"])  # training itself is not touched
+    assert same(state["unaveraged"]["loss"], without["loss"]) and state["unaveraged"]["steps"] == 6
+    assert not same(state["encoder"], without["encoder"])
+    for folder, row in ((averaged, metrics(averaged)[-1]), (plain, metrics(plain)[-1])):
+        model = load_model(folder / "model/last.model", device="cpu")
+        data = open_list(model.config, str(options["dev_list"]), str(options["train_path"]))
+        assert quick_look(model, data)["eer"] == row["dev_eer"]
+        assert quick_look(model, data)["threshold"] == pytest.approx(row["dev_threshold"])
+    assert metrics(averaged)[-1]["dev_threshold"] != metrics(plain)[-1]["dev_threshold"]
+
+
+def test_an_average_begins_with_the_weights_of_initial_model(options, tmp_path):
+    assert main(command(options)) == 0
+    start = options["save_path"] / "model/last.model"
+    tuned = options | {"save_path": tmp_path / "tuned", "lr": 1e-12, "initial_model": start, "ema": 0.9}
+    assert main(command(tuned)) == 0
+    before, after = (
+        checkpoints.read(folder / "model/last.model") for folder in (options["save_path"], tmp_path / "tuned")
+    )
+    torch.testing.assert_close(after["encoder"]["conv1.weight"], before["encoder"]["conv1.weight"], atol=1e-8, rtol=0)
+
+
+def test_average_scores_the_mean_of_the_last_checkpoints_also_of_a_run_that_had_ended(options, capsys):
+    options |= {"max_epoch": 4}
+    assert main(command(options)) == 0
+    assert "(epoch " in capsys.readouterr().out
+    assert main(command(options, "--average", 3)) == 0
+    models = options["save_path"] / "model"
+    assert f"scoring with {models}/average.model (mean of the last 3 checkpoints)" in capsys.readouterr().out
+    each = [checkpoints.read(models / f"model{epoch:09d}.model")["encoder"]["conv1.weight"] for epoch in (2, 3, 4)]
+    mean = checkpoints.read(models / "average.model")
+    torch.testing.assert_close(mean["encoder"]["conv1.weight"], sum(each) / 3)
+    argv = {
+        "initial_model": models / "average.model",
+        "test_list": options["test_list"],
+        "save_path": options["save_path"],
+    }
+    assert main(["--eval", *command(argv)]) == 0
+
+
+@pytest.mark.parametrize("more", [("--keep", 2), ("--test_interval", 2)])
+def test_more_checkpoints_than_are_kept_cannot_be_averaged(options, capsys, more):
+    assert main(command(options | {"max_epoch": 4}, "--average", 3, *more)) == 2
+    assert "--average 3: 2 numbered checkpoints are kept" in capsys.readouterr().err

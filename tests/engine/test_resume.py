@@ -84,7 +84,7 @@ def compare_killed_with_undisturbed(options, tmp_path, kills, most):
 
 
 def test_a_run_killed_at_random_moments_ends_bit_for_bit_as_an_undisturbed_one(options, tmp_path):
-    options |= {"max_epoch": 4, "test_interval": 2, "margin_epochs": 3}
+    options |= {"max_epoch": 4, "test_interval": 2, "margin_epochs": 3, "ema": 0.9}
     assert compare_killed_with_undisturbed(options, tmp_path, kills=6, most=60) >= 4
 
 
