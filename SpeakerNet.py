@@ -376,6 +376,6 @@ class ModelTrainer:
             raise ConfigError(f"{path}: cannot resume from it ({shown(error)}); see --restart") from error
 
     def load_weights(self, state: dict, path: str | Path) -> None:
-        """Fill encoder and loss with what a checkpoint holds. Raises ConfigError that names it where they do not fit."""
+        """Fill encoder and loss with what a checkpoint holds. Raises ConfigError where they do not fit."""
         checkpoints.load_weights(self.net.encoder, state["encoder"], path)
         checkpoints.load_weights(self.net.loss, state["loss"], path)
