@@ -11,12 +11,15 @@ from identification.scores import Prepared, against
 from scoring.backends import mapped, score_rows
 from scoring.calibration import Comparisons, costs, drawn_lines, fit, least_cllr, left_out_ratios, weighted_cllr
 from scoring.calibration_bounds import elub
+from scoring.embeddings import unit_rows
 from settings.errors import DataError
 from settings.text import enumerated
 from tuneThreshold import Curve, at_false_acceptance, equal_error
 
 DRAWS = 200
 PAIRED = 20  # utterances of a system that are compared with each other
+SAME = 1 - 1e-6  # cosine of one recording with itself, whatever it was batched with
+ROWS = 1024  # compared with the bank at once
 AT_ONCE = 65536  # of these pairs scored at once
 
 
@@ -77,9 +80,16 @@ def pairs(bank: Bank, embeddings: np.ndarray, codes: np.ndarray) -> Comparisons:
     return Comparisons(scores, ends[0], ends[1], len(rows))
 
 
-def check_not_enrolled(bank: Bank, paths: Sequence[str], source: str) -> None:
-    """Raises DataError where utterances of a list are in the bank: scored against themselves, they prove nothing."""
-    twice = sorted(set(bank.paths) & set(paths))
+def check_not_enrolled(bank: Bank, embeddings: np.ndarray, paths: Sequence[str], source: str) -> None:
+    """Raises DataError where utterances of a list are in the bank: scored against themselves, they prove nothing.
+
+    The same are those of one path, and those of one embedding, whatever they are called.
+    """
+    rows, enrolled = unit_rows(embeddings), set(bank.paths)
+    twice = [path for path in paths if path in enrolled]
+    for start in range(0, len(rows), ROWS):
+        same = (rows[start : start + ROWS] @ bank.rows.T).max(axis=1) > SAME
+        twice += [paths[start + row] for row in np.flatnonzero(same) if paths[start + row] not in enrolled]
     if twice:
         raise DataError(
             f"{source}: {len(twice)} of its files are enrolled in the bank, for example {enumerated(twice, 2)};"

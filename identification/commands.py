@@ -48,7 +48,7 @@ def listed_for(bank: Bank, options: argparse.Namespace) -> Listed:
     else:
         model = model_of(bank, options)
         found = read_files(model, options.source, options.path, skip=options.skip_bad_audio, threads=options.threads)
-    check_not_enrolled(bank, found.paths, options.source)
+    check_not_enrolled(bank, found.embeddings, found.paths, options.source)
     return found
 
 

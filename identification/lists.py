@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from corpus.conditions import resolve_conditions
-from corpus.embedding_file import read_embeddings
 from tqdm import tqdm
 
+from corpus.conditions import resolve_conditions
+from corpus.embedding_file import read_embeddings
 from corpus.lists import read_list
 from identification.recordings import SUFFIXES, embed_files
 from settings.errors import DataError

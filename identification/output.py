@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from corpus.conditions import printed
-
 from identification.answers import ANOTHER, Answer
 from identification.bank import Bank
 from identification.verbal import Scale
@@ -63,7 +62,7 @@ def header(found: dict, scale: Scale | None = None) -> str:
             f" Cllr {about['cllr_after']:.3f} (at best {about['min_cllr']:.3f}); log10 LR {low:.2f} to {high:.2f}"
         )
         lines.append(
-            f"named from log10 LR {about['threshold_log10_lr']:+.2f} on ({about['rule']}: of unknown systems"
+            f"named from log10 LR {about['threshold_log10_lr']:+.2f} on, unbounded ({about['rule']}: of unknown systems"
             f" {about['false_alarm']:.1%} were named, of known ones {about['miss']:.1%} missed); prior {found['prior']}"
         )
     if scale is not None and scale.source:
@@ -125,7 +124,7 @@ def calibration_table(about: dict) -> str:
         cells = [_cllr(row, when) for when in ("before", "after")]
         name = printed(row["condition"])
         lines.append(f"{name:<{width}}  {row['utterances']:>6,}  {row['known']:>6,}  {cells[0]:>11}  {cells[1]:>7}")
-    note = "after: each system calibrated by the others; *: no enrolled system there, half of Cllr that others cause"
+    note = "after: every system calibrated by the others; *: no enrolled system there, half of Cllr without targets"
     return "\n".join([*lines, note])
 
 

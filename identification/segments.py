@@ -21,7 +21,7 @@ COLOURS = ("#3366cc", "#dc3912", "#109618", "#990099", "#e69f00", "#0099a8")
 
 @dataclass(frozen=True)
 class Windows:
-    """W windows of a recording: when each begins and ends, in seconds, and (W, S) log10 ratios."""
+    """W windows of a recording: when each begins and ends, in seconds, and (W, S) log10 ratios, before their bounds."""
 
     starts: np.ndarray
     ends: np.ndarray
@@ -41,15 +41,15 @@ def windows_of(model: TracingModel, prepared: Prepared, samples: np.ndarray, sec
     for begin in range(0, len(starts), AT_ONCE):
         parts = [samples[start : start + length] for start in starts[begin : begin + AT_ONCE]]
         scores.append(against(prepared, embed_waveforms(model, parts)))
-    ratios = prepared.bank.calibration.identify.log10(np.concatenate(scores))
+    ratios = prepared.bank.calibration.identify.natural(np.concatenate(scores)) / np.log(10)
     return Windows(starts / SAMPLE_RATE, (starts + length) / SAMPLE_RATE, ratios)
 
 
 def segment_lines(windows: Windows, bank: Bank, *, as_json: bool) -> Iterator[str]:
     """A line for each window, and one where different systems lead in different windows."""
-    best = windows.log10_lr.argmax(axis=1)
+    best, bounded = windows.log10_lr.argmax(axis=1), bounds(windows, bank)
     threshold = bank.calibration.threshold / np.log(10)
-    for start, end, system, ratios in zip(windows.starts, windows.ends, best, windows.log10_lr, strict=True):
+    for start, end, system, ratios in zip(windows.starts, windows.ends, best, bounded, strict=True):
         if as_json:
             found = {"start": float(start), "end": float(end), "system": bank.systems[system]}
             yield json.dumps(found | {"log10_lr": float(ratios[system])}, ensure_ascii=False)
@@ -58,6 +58,12 @@ def segment_lines(windows: Windows, bank: Bank, *, as_json: bool) -> Iterator[st
     leading = {bank.systems[s] for s, ratios in zip(best, windows.log10_lr, strict=True) if ratios[s] >= threshold}
     if len(leading) > 1 and not as_json:
         yield f"  note: more than one system leads ({', '.join(sorted(leading))}): is it one recording?"
+
+
+def bounds(windows: Windows, bank: Bank) -> np.ndarray:
+    """(W, S) log10 ratios within the calibration's bounds."""
+    ratios = bank.calibration.identify
+    return np.clip(windows.log10_lr, ratios.low / np.log(10), ratios.high / np.log(10))
 
 
 def figure(windows: Windows, bank: Bank, title: str):
@@ -69,9 +75,9 @@ def figure(windows: Windows, bank: Bank, title: str):
     middles = (windows.starts + windows.ends) / 2
     order = np.argsort(-windows.log10_lr.max(axis=0), kind="stable")[:LINES]
     for system, colour in zip(order, COLOURS, strict=False):
-        values = windows.log10_lr[:, system]
+        values = bounds(windows, bank)[:, system]
         axes.plot(middles, values, "o-", color=colour, markersize=3, linewidth=1.4, label=bank.systems[system])
-    limit = bank.calibration.threshold / np.log(10)
+    limit = min(bank.calibration.threshold, bank.calibration.identify.high) / np.log(10)
     axes.axhline(limit, color="black", linestyle="--", linewidth=0.9, label="threshold")
     axes.set(xlabel="seconds", ylabel="log10 LR against another system", xlim=(0, windows.ends[-1]))
     axes.set_title(title, fontsize=10, loc="left")

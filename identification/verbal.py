@@ -37,12 +37,12 @@ class Scale:
 
 
 def read_scale(path: str | Path = TABLE) -> Scale:
-    """Read a table `log10_lr,words`; lines that begin with # say where it is from. Raises DataError for other files."""
+    """Read a table `log10_lr,words`; `# Source:` says where it is from. Raises DataError for other files."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a verbal scale: {error}") from None
-    source = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+    source = " ".join(line.removeprefix("# Source:").strip() for line in lines if line.startswith("# Source:"))
     rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
     try:
         levels, words = [float(row["log10_lr"]) for row in rows], [row["words"].strip() for row in rows]

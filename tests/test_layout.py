@@ -17,8 +17,8 @@ FLOORS = (  # from the core up; DatasetLoader, models and loss stand on one floo
     "models loss DatasetLoader",
     "SpeakerNet",
     "evaluation",
-    "preparation sweeping analysis",
-    "trainSpeakerNet score dataprep sweep analyse",
+    "preparation sweeping analysis identification",
+    "trainSpeakerNet score dataprep sweep analyse identify",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 COMMANDS = FLOORS[-1].split()
