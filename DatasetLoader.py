@@ -43,6 +43,14 @@ class Dataset:
     trials: TrialList | None = None
     augmentation: Augmentation | None = None
 
+    def __str__(self) -> str:
+        return f"{self.table.source}: {len(self.table)} utterances of {copies.counted(*copies.class_names(self.table))}"
+
+    @property
+    def recipe(self) -> str:
+        """The text of --augment's recipe, '' without one."""
+        return self.augmentation.recipe.text if self.augmentation else ""
+
     def info(self) -> dict:
         """What checkpoints record of a train list: its systems and the classes of their copies, in the order of the
         labels, its languages, its digest.
@@ -86,6 +94,7 @@ def open_train_list(config: Config, memory: AudioMemory) -> Dataset:
     recipe = find_recipe(config.augment)
     if not recipe:
         return open_list(config, config.train_list, config.train_path, memory)
+    log.info("%s", recipe)
     changes = Augmentation(recipe, config.musan_path, config.rir_path, config.nDataLoaderThread)
     table = read_list(config.train_list, config.allow_outside)
     data = with_audio(config, copies.with_copies(table, recipe.copies, recipe.copy_classes), config.train_path, memory)
@@ -269,7 +278,7 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     if len(classes) < 2:
         raise ConfigError(f"{data.table.source} has one system, {classes[0]}: there is nothing to distinguish")
     if config.nClasses not in (0, len(classes)):
-        found = f"{len(real)} systems" + (f" and {len(pseudo)} classes of copies" if pseudo else "")
+        found = copies.counted(real, pseudo)
         raise ConfigError(f"--nClasses {config.nClasses}, but {data.table.source} has {found}: leave it out")
     labels = data.table.labels(classes)
     sampler = make_sampler(config, labels, classes)

@@ -48,7 +48,7 @@ def train(config: Config) -> None:
         model = TracingModel(net, config, device, info["classes"], info["languages"], info["copies"])
         trainer, progress = ModelTrainer(model, loader), Progress()
         log.info("%s, %s parameters, on %s", config.model, f"{model.size:,}", device)
-        log.info("%s: %d utterances of %d systems", config.train_list, len(train_data.table), len(classes))
+        log.info("%s", train_data)
         if state:
             check_same_run(state, config, info["data"], path)
             progress = trainer.restore(state, path)
@@ -57,7 +57,7 @@ def train(config: Config) -> None:
             trainer.start_from(config.initial_model)
         del state  # a whole copy of the network, not to be kept for hours
         progress.judge_by(dev_data.digest() if dev_data else "")
-        experiment.describe(config, device)
+        experiment.describe(config, device, train_data.recipe)
         experiment.write_metrics(progress.history)
         tensorboard = TensorboardLog(experiment.path / "tensorboard", progress.epoch + 1)
 

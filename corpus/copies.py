@@ -100,6 +100,18 @@ def with_copies(table: UtteranceList, copies: Sequence[str], classes: str = "sys
     return replace(table, **columns)
 
 
+def counted(real: Sequence[str], pseudo: Sequence[str]) -> str:
+    """The classes in words.
+
+    Examples
+    --------
+    >>> counted(["a", "b"], []), counted(["a", "b"], ["a@mel", "b@mel"])
+    ('2 systems', '2 systems and 2 classes of copies')
+    """
+    copies = f" and {len(pseudo)} {'class' if len(pseudo) == 1 else 'classes'} of copies"
+    return f"{len(real)} systems" + (copies if pseudo else "")
+
+
 def class_names(table: UtteranceList) -> tuple[list[str], list[str]]:
     """The real systems, sorted, and the copies' classes, sorted: in this order they are the class labels."""
     rows = zip(table.paths, table.systems, strict=True)

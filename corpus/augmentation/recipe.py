@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe asks for: `chain` is a tuple of places, each a tuple of alternatives.
+    """What a recipe asks for: `chain` is a tuple of places, each a tuple of alternatives; `text` is the file's.
 
     `copy_classes`: whether a copy's class is that of its system (system@copy) or one for all systems (@copy).
     """
@@ -46,6 +46,14 @@ class Recipe:
     copies: tuple[str, ...]
     copy_classes: str
     chain: tuple[tuple[Step, ...], ...]
+    text: str
+
+    def __str__(self) -> str:
+        """In a line: what it adds and changes."""
+        changes = ["|".join(step.kind for step in steps) for steps in self.chain]
+        parts = [f"copies {', '.join(self.copies)}"] if self.copies else []
+        parts += [f"crops through {', '.join(changes)}"] if changes else []
+        return f"{self.source}: {'; '.join(parts)}"
 
     def described(self) -> dict:
         """The recipe in plain values, for checkpoints and results; without its place on the disk."""
@@ -64,7 +72,8 @@ def find_recipe(augment: str) -> Recipe | None:
 
 def read_recipe(path: str | Path) -> Recipe:
     """The recipe of a YAML file. Raises ConfigError with every mistake at once, with file and line."""
-    root = yaml_root(path)
+    text = yaml_text(path)
+    root = yaml_root(path, text)
     reader = Reader(str(path))
     entries = reader.mapping(root, ("copies", "copy_classes", "chain"))
     copies = reader.copies(entries.get("copies"))
@@ -76,17 +85,23 @@ def read_recipe(path: str | Path) -> Recipe:
         reader.mistake(root, "neither copies nor a chain: nothing would be changed")
     if reader.mistakes:
         raise ConfigError("\n".join(f"{path} line {line}: {text}" for line, text in sorted(reader.mistakes)))
-    return Recipe(str(path), copies, classes, chain)
+    return Recipe(str(path), copies, classes, chain, text)
 
 
-def yaml_root(path: str | Path) -> yaml.MappingNode:
-    """The document of a YAML file, parsed and not yet built. Raises ConfigError where it is no mapping."""
+def yaml_text(path: str | Path) -> str:
+    """A file's text. Raises ConfigError where it cannot be read."""
     try:
-        root = yaml.compose(Path(path).read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"--augment {path}: {error.strerror} (a YAML file, true or false)") from None
-    except (UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({' '.join(str(error).split())})") from None
+    except ValueError as error:  # of decoding, or a path with a NUL
+        raise ConfigError(f"--augment {path}: {' '.join(str(error).split())}") from None
+
+
+def yaml_root(path: str | Path, text: str) -> yaml.MappingNode:
+    """The document of a YAML text, parsed and not yet built. Raises ConfigError where it is no mapping."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     except RecursionError:

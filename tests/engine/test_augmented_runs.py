@@ -67,10 +67,30 @@ def test_the_batches_are_changed_crops_new_in_every_epoch_and_again_in_a_cycle(a
     assert shared >= 0.9 * len(whole[0]) and not whole[0] & whole[1]
 
 
+def test_two_processes_make_of_their_parts_what_one_makes_of_the_whole(augmented, monkeypatch):
+    config = resolve(command(augmented))
+    loader = DatasetLoader.make_loader(config, DatasetLoader.open_lists(config)[0], torch.device("cpu"))
+    whole = [batch.waveforms for batch in loader.epoch(1)]
+    parts = []
+    for half in (slice(0, 4), slice(4, 8)):
+        monkeypatch.setattr(DatasetLoader, "shard", lambda rows, _, half=half: rows[half])
+        parts.append([batch.waveforms for batch in loader.epoch(1)])
+    assert all(torch.equal(torch.cat(pair), batch) for *pair, batch in zip(*parts, whole, strict=True))
+
+
+def test_the_recipe_stands_beside_the_results_and_is_named_in_the_log(augmented, capsys):
+    augmented |= {"max_epoch": 1, "warmup_epochs": 0}
+    assert main(command(augmented)) == 0
+    assert (augmented["save_path"] / "augmentation.yaml").read_text() == EVERYTHING
+    line = "recipe.yaml: copies speed1.1, mel; crops through speed, noise|room|rawboost_impulsive, g711, gain"
+    assert line in said(capsys)
+    assert main(command(augmented | {"augment": augmented["save_path"] / "augmentation.yaml"})) == 0
+
+
 def test_copies_are_classes_in_training_and_unknown_to_everything_else(augmented, capsys):
     assert main(command(augmented)) == 0
     folder = augmented["save_path"]
-    assert "48 utterances of 12 systems" in said(capsys)
+    assert "48 utterances of 4 systems and 8 classes of copies" in said(capsys)
     state = checkpoints.read(folder / "model/last.model")
     assert state["classes"] == [f"system {i}" for i in range(4)]
     assert state["copies"] == sorted(f"system {i}@{copy}" for i in range(4) for copy in ("mel", "speed1.1"))
@@ -139,7 +159,7 @@ def test_the_classes_of_copies_count_among_nClasses(options, tmp_path, capsys):
     copies = written(tmp_path / "copies.yaml", "copies: [speed1.1]\ncopy_classes: copy\n")
     assert read_recipe(copies).copy_classes == "copy"
     assert main(command(options | {"augment": copies})) == 0
-    assert "32 utterances of 5 systems" in said(capsys)
+    assert "32 utterances of 4 systems and 1 class of copies" in said(capsys)
 
 
 def test_a_cache_holds_the_copies_and_one_without_them_is_refused_with_the_command_that_mends_it(
@@ -154,7 +174,7 @@ def test_a_cache_holds_the_copies_and_one_without_them_is_refused_with_the_comma
     assert "u0.wav@mel: not in the cache" in text and "--copies mel speed0.9" in text
     assert dataprep.main([*build[:2], *build[4:], "--copies", "mel", "speed0.9"]) == 0
     assert main(command(cached)) == 0
-    assert "48 utterances of 12 systems" in said(capsys)
+    assert "48 utterances of 4 systems and 8 classes of copies" in said(capsys)
     table = with_copies(read_list(options["train_list"]), ["mel", "speed0.9"])
     audio = open_cache(tmp_path / "cache", table, corpus)
     for row in (3, 20, 40):
