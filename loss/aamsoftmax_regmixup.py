@@ -47,7 +47,8 @@ class LossFunction(AAMSoftmax):
         Drawn from the generator that dropout uses. SpeakerNet calls it before the encoder.
         """
         order = torch.randperm(len(labels), device=labels.device)
-        share = torch.distributions.Beta(self.mix_alpha, self.mix_alpha).sample().item()
+        alpha = waveforms.new_full((), self.mix_alpha)
+        share = torch.distributions.Beta(alpha, alpha, validate_args=False).sample()
         mixed = torch.lerp(waveforms[order], waveforms, share)
         whole = F.one_hot(labels, len(self.weight)).to(waveforms)
         return torch.cat([waveforms, mixed]), torch.cat([whole, torch.lerp(whole[order], whole, share)])

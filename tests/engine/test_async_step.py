@@ -10,8 +10,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 import SpeakerNet
 from DatasetLoader import Batch
 from engine import embedding, optim
+from engine.averaging import MovingAverage
 from engine.optim import parameter_groups
 from engine.progress import Progress
+from settings import plugins
 from settings.resolve import from_values
 from SpeakerNet import ModelTrainer, TracingModel
 from tests.conftest import command
@@ -38,13 +40,14 @@ def without_values(trainer: ModelTrainer, mode: FakeTensorMode) -> None:
     groups = parameter_groups(trainer.net.encoder, trainer.net.loss)
     trainer.parameters = [p for group in groups for p in group["params"]]
     trainer.optimizer = optim.build_optimizer(trainer.config, groups)
+    trainer.average = MovingAverage(trainer.net, trainer.config.ema)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-@pytest.mark.parametrize("loss", ["softmax", "amsoftmax", "aamsoftmax", "ge2e", "angleproto"])
+@pytest.mark.parametrize("loss", plugins.names("loss"))
 def test_a_step_reads_no_value_back_from_the_device(loss, optimizer):
     values = {"train_list": "-", "trainfunc": loss, "sampler": "balanced", "nPerSpeaker": 2, "optimizer": optimizer}
-    config = from_values(values | {"nOut": 8, "grad_clip": 1.0, "skip_not_finite": 3})
+    config = from_values(values | {"nOut": 8, "grad_clip": 1.0, "skip_not_finite": 3, "ema": 0.9})
     trainer = trainer_of(config, 4, [None])
     with FakeTensorMode() as mode:
         without_values(trainer, mode)
