@@ -17,7 +17,7 @@ from corpus.cache import CachedAudio, open_cache
 from corpus.crops import crop_samples, crop_starts, use_in_epoch
 from corpus.filters import AudioFilters
 from corpus.gpu_audio import GpuAudio, fits
-from corpus.lists import UtteranceList, read_list, trial_paths
+from corpus.lists import UtteranceList, check_root, read_list, trial_paths
 from corpus.samplers import BalancedSampler, RandomSampler
 from engine.distributed import shard
 from engine.parallel import in_order
@@ -123,6 +123,7 @@ def open_audio(config: Config, table: UtteranceList, root: str, memory: AudioMem
     filters = AudioFilters(config.lowpass, config.trim_silence, config.loudness_norm)
     if config.cache:
         return open_cache(config.cache, table, root, filters, config.nDataLoaderThread)
+    check_root(root, table.paths)
     return AudioFiles(table.files(root), memory, filters.apply if filters else None, copies.load)
 
 
@@ -146,7 +147,7 @@ def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
         except UserError as mistake:
             mistakes.append(str(mistake))
     if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        raise ConfigError("\n".join(dict.fromkeys(mistakes)))
     return opened[0], opened[1], opened[2:]
 
 

@@ -93,7 +93,8 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     try:
         return decode_blocks(path)
     except FileNotFoundError as error:
-        raise Missing(f"{path}: {error.strerror}") from None
+        hint = " (the path has backslashes: write / between folders)" if "\\" in str(path) else ""
+        raise Missing(f"{path}: {error.strerror}{hint}") from None
     except OSError as error:
         raise AudioError(f"{path}: {error.strerror or error}") from None
     except (soundfile.SoundFileError, TypeError) as error:

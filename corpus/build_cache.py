@@ -17,7 +17,7 @@ from tqdm import tqdm
 from corpus.cache import GONE, SAMPLE, CacheFile, Entry, cache_path, index_bytes, read_cache, recipe, source_file, stamp
 from corpus.copies import load
 from corpus.filters import AudioFilters
-from corpus.lists import UtteranceList
+from corpus.lists import UtteranceList, located
 from engine.locks import Locked, hold
 from engine.parallel import in_order
 from settings.errors import ConfigError, DataError
@@ -119,7 +119,7 @@ def decode(name: str, root: str, filters: AudioFilters) -> tuple[Entry, np.ndarr
     file = source_file(name, root)
     size, mtime = stamp(file)  # before reading: a file that changes meanwhile is stale
     try:
-        samples, scale = quantise(filters.apply(load(f"{root}/{name}")))
+        samples, scale = quantise(filters.apply(load(located(root, name))))
     except DataError as error:
         size, mtime = (size, mtime) if stamp(file) != GONE else GONE
         return Entry(name, size, mtime, 0, 0, 1.0, str(error)), np.empty(0, SAMPLE)

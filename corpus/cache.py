@@ -20,7 +20,7 @@ import numpy as np
 from corpus.audio import LOUDEST, SAMPLE_RATE
 from corpus.copies import split_copy
 from corpus.filters import AudioFilters
-from corpus.lists import UtteranceList
+from corpus.lists import UtteranceList, located
 from engine.parallel import in_order
 from settings.errors import DataError
 from settings.text import bulleted
@@ -61,7 +61,7 @@ def stamp(path: str | Path) -> tuple[int, int]:
 
 def source_file(name: str, root: str | Path) -> str:
     """The file below `root` that a row of a list, perhaps a copy, is made of."""
-    return f"{root}/{split_copy(name)[0]}"
+    return located(root, split_copy(name)[0])
 
 
 def recipe(filters: AudioFilters) -> dict:

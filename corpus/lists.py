@@ -1,24 +1,34 @@
 """A list file to a table: which utterance is of which system, in which language, under which condition.
 
 Two forms are read: CSV with a header that has `path` and `model_name` (the official protocol's; `language` and
-`condition` where given), and voxceleb_trainer's two columns, `label path`.
+`condition` where given; commas, semicolons or tabs between), and voxceleb_trainer's two columns, `label path`.
 """
 
 import csv
 import io
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
 from engine.atomic_files import write_text
 from settings.errors import DataError
+from settings.files import open_regular, read_bytes
 from settings.text import bulleted, shown, unusable
 
 log = logging.getLogger(__name__)
+
+LARGEST = 1 << 30  # bytes of a list
+COLUMNS = ("path", "model_name", "language", "condition")  # the first two are needed
+SEPARATORS = ",;\t"
+OTHER_NAMES = {  # what people call those columns, so that a wrong header is known for one
+    *("file", "filename", "file_name", "filepath", "audio", "wav", "utterance", "utt", "label", "system", "model"),
+    *("speaker", "class", "attack", "source", "lang"),
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +46,8 @@ class UtteranceList:
         return len(self.paths)
 
     def files(self, root: str | Path) -> list[str]:
-        """The paths below the folder `root`."""
-        return [f"{root}/{path}" for path in self.paths]
+        """The paths below the folder `root`; absolute ones as they are."""
+        return [located(root, path) for path in self.paths]
 
     def classes(self) -> list[str]:
         """The systems, sorted: the order of the class labels."""
@@ -64,6 +74,17 @@ class UtteranceList:
         return f"{self.source} line {self.lines[row]}: {self.paths[row]} ({self.systems[row]})"
 
 
+def located(root: str | Path, path: str) -> str:
+    """A list's path below the folder that its paths start from; an absolute one as it is."""
+    return path if PurePath(path).is_absolute() else f"{root}/{path}"
+
+
+def check_root(root: str | Path, paths: Sequence[str]) -> None:
+    """Raises DataError, one for all lists, where the folder that relative paths start from does not exist."""
+    if not Path(root).is_dir() and not all(PurePath(path).is_absolute() for path in paths):
+        raise DataError(f"{root}: no such folder, where the lists' paths should start (--path, --train_path)")
+
+
 def read_list(path: str | Path, allow_outside: bool = False) -> UtteranceList:
     """The table of a list file.
 
@@ -71,15 +92,10 @@ def read_list(path: str | Path, allow_outside: bool = False) -> UtteranceList:
     ------
     DataError
         The file is missing, empty, not UTF-8, lacks a column, has a broken line, or names a path outside its folder
-        (absolute, or with `..`) without `allow_outside`. Every broken line is told, up to a readable number.
+        (absolute, or with `..`) without `allow_outside`. Every broken line is named, up to a readable number.
     """
-    source = str(path)
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{source}: {error.strerror}") from None
-    table = parse_list(content, source, allow_outside)
-    tell_repeats(table)
+    table = parse_list(read_bytes(path, LARGEST, DataError), str(path), allow_outside)
+    warn_of_repeats(table)
     return table
 
 
@@ -91,10 +107,10 @@ def parse_list(content: bytes, source: str, allow_outside: bool = False) -> Utte
         raise DataError(f"{source}: not UTF-8 text (byte {error.start})") from None
     if not text.strip():
         raise DataError(f"{source}: the list is empty")
-    header = [cell.strip().strip('"') for cell in text.lstrip().split("\n", 1)[0].split(",")]
-    rows = csv_rows if {"path", "model_name"} & set(header) else two_column_rows
+    separator = separator_of(text.lstrip().split("\n", 1)[0])
+    rows = csv_rows(text, source, separator) if separator else two_column_rows(text)
     paths, systems, languages, conditions, lines, broken = [], [], [], [], [], []
-    for line, row in rows(text, source):
+    for line, row in rows:
         wrong = row if isinstance(row, str) else unfit(row, allow_outside)
         if wrong:
             broken.append(f"{source} line {line}: {wrong}")
@@ -115,14 +131,28 @@ def write_list(table: UtteranceList, path: str | Path) -> None:
     """Write path, model_name, language, condition as CSV, whole or not at all. Raises ConfigError as `write_text`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "model_name", "language", "condition"))
+    writer.writerow(COLUMNS)
     writer.writerows(zip(table.paths, table.systems, table.languages, table.conditions, strict=True))
     write_text(path, text.getvalue())
 
 
-def csv_rows(text: str, source: str):
+def separator_of(line: str) -> str:
+    """What separates the columns that a list's first line names: comma, semicolon or tab; '' where it names none.
+
+    A header is a line of words (no paths) of which one at least is a column's name, or what people call it instead.
+    """
+    best, found = 0, ""
+    for separator in SEPARATORS:
+        cells = [cell.strip().strip('"').lower() for cell in line.split(separator)]
+        named = sum(cell in COLUMNS or cell in OTHER_NAMES for cell in cells)
+        if all(re.fullmatch(r"[^/\\.]*", cell) for cell in cells) and named > best:
+            best, found = named, separator
+    return found
+
+
+def csv_rows(text: str, source: str, separator: str):
     """(line, (path, system, language, condition)), or (line, what is wrong with it), for each row below the header."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     header = None
     try:
         for cells in reader:
@@ -130,13 +160,12 @@ def csv_rows(text: str, source: str):
                 continue
             if header is None:
                 header = [cell.strip() for cell in cells]
-                columns = [
-                    header.index(c) if c in header else None for c in ("path", "model_name", "language", "condition")
-                ]
-                missing = [c for c, i in zip(("path", "model_name"), columns, strict=False) if i is None]
+                columns = [header.index(c) if c in header else None for c in COLUMNS]
+                missing = [c for c in COLUMNS[:2] if c not in header]
                 if missing or len(set(header)) < len(header):
                     what = f"no column {' and '.join(missing)}" if missing else "a column is named twice"
-                    raise DataError(f"{source} line {reader.line_num}: {what} in the header {shown(','.join(header))}")
+                    seen = shown(separator.join(header))
+                    raise DataError(f"{source} line {reader.line_num}: {what} in the header {seen}")
                 continue
             row = tuple("" if i is None or i >= len(cells) else cells[i].strip() for i in columns)
             if len(cells) != len(header):
@@ -149,11 +178,11 @@ def csv_rows(text: str, source: str):
         raise DataError(f"{source} line {reader.line_num}: {error}") from None
 
 
-def two_column_rows(text: str, source: str):  # noqa: ARG001 called like csv_rows
+def two_column_rows(text: str):
     """The same for lines of `label path`; a path may hold spaces, a label may not."""
     for line, content in enumerate(text.split("\n"), 1):
         cells = content.strip().split(maxsplit=1)
-        if len(cells) == 1 or cells == ["path", "model_name"]:
+        if len(cells) == 1:
             yield line, "expected 'label path', or a CSV file whose first line names the columns path,model_name"
         elif cells and cells[0] in ("0", "1") and len(cells[1].split()) == 2:
             yield line, "this is a trial (label path path), not an utterance: it belongs in a trial list"
@@ -165,19 +194,19 @@ def trial_paths(path: str | Path) -> list[str]:
     """The paths of a trial list, lines of 'label path path' with label 1 or 0, each once; none of any other file."""
     paths: dict[str, None] = {}
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            for words in map(str.split, file):
+        with open_regular(path, DataError) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+            for words in map(str.split, text):
                 if words and (len(words) != 3 or words[0] not in ("0", "1")):
                     return []
                 paths |= dict.fromkeys(word.removeprefix("./") for word in words[1:])
-    except (OSError, UnicodeDecodeError):  # whoever reads it as a list has more to say
+    except (DataError, UnicodeDecodeError):  # whoever reads it as a list has more to say
         return []
     return list(paths)
 
 
 def unfit(row: tuple[str, ...], allow_outside: bool) -> str:
     """What is wrong with a row's path, system, language or condition; '' where nothing is."""
-    for column, cell in zip(("path", "model_name", "language", "condition"), row, strict=True):
+    for column, cell in zip(COLUMNS, row, strict=True):
         if unusable(cell):
             return f"the {column} {unusable(cell)}: {shown(cell)}"
     name = row[0].removeprefix("./")
@@ -204,7 +233,7 @@ def first_of_each(paths: Sequence[str]) -> np.ndarray:
     return np.sort(np.unique(np.asarray(paths), return_index=True)[1])
 
 
-def tell_repeats(table: UtteranceList) -> None:
+def warn_of_repeats(table: UtteranceList) -> None:
     """Warn of paths listed twice, and of one path under two systems. Nothing is repaired."""
     repeated = {path: n for path, n in Counter(table.paths).items() if n > 1}
     if not repeated:

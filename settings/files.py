@@ -4,8 +4,10 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from settings.errors import ConfigError, UserError
 from settings.text import for_terminal, shown, unusable
@@ -13,17 +15,24 @@ from settings.text import for_terminal, shown, unusable
 LARGEST_JSON = 1 << 26  # bytes; an epoch's row has about 400, and results with all curves have a megabyte
 
 
-def read_bytes(path: str | Path, most: int, error: type[UserError] = ConfigError) -> bytes:
-    """The content of a regular file. Raises `error` where it is missing, longer than `most`, a device or a pipe."""
+@contextmanager
+def open_regular(path: str | Path, error: type[UserError] = ConfigError) -> Iterator[BinaryIO]:
+    """A regular file, open for reading. Raises `error` where it is missing, or a device or pipe, never waited for."""
     if unusable(str(path)):
         raise error(f"the path {shown(str(path))} {unusable(str(path))}")
     try:
         with open(path, "rb", opener=without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # of what is open, so that it is what is read
                 raise error(f"{path}: not a file")
-            content = file.read(most + 1)
+            yield file
     except OSError as mistake:
         raise error(f"{path}: {mistake.strerror or mistake}") from None
+
+
+def read_bytes(path: str | Path, most: int, error: type[UserError] = ConfigError) -> bytes:
+    """The content of a regular file. Raises `error` as `open_regular`, and where it is longer than `most`."""
+    with open_regular(path, error) as file:
+        content = file.read(most + 1)
     if len(content) > most:
         raise error(f"{path}: larger than {most:,} bytes, which no such file is")
     return content

@@ -213,3 +213,14 @@ def test_every_config_is_valid_and_says_how_to_run_it(path):
 
     assert f"--config configs/{path.name}" in path.read_text().splitlines()[0]
     resolve(["--config", str(path)])
+
+
+def test_a_train_path_that_does_not_exist_is_one_message(options, tmp_path, capsys):
+    error = refused(capsys, options | {"train_path": tmp_path / "nowhere"})
+    assert error.count("\n") <= 1 and f"{tmp_path}/nowhere: no such folder" in error
+
+
+def test_backslashes_in_paths_get_a_hint(options, corpus, capsys):
+    listed = corpus / "train.csv"
+    listed.write_text(listed.read_text().replace("fake/a/s0/", "fake\\a\\s0\\"))
+    assert "write / between folders" in refused(capsys, options)

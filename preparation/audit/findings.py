@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from corpus.audio import SAMPLE_RATE
-from corpus.lists import UtteranceList
+from corpus.lists import UtteranceList, check_root, located
 from engine.parallel import in_order
 from preparation.audit.measure import Facts, measure
 from preparation.audit.shortcuts import predictability
@@ -33,7 +33,8 @@ NUMBERS: dict[str, Callable[[Facts], float]] = {
 def measure_all(tables: list[UtteranceList], root: str | Path, threads: int) -> dict[str, Facts]:
     """The facts of every file that the lists name, each read once; by path."""
     paths = list(dict.fromkeys(path for table in tables for path in table.paths))
-    found = in_order(measure, [f"{root}/{path}" for path in paths], threads)
+    check_root(root, paths)
+    found = in_order(measure, [located(root, path) for path in paths], threads)
     bar = tqdm(found, "measuring audio", len(paths), unit="file", leave=False, disable=None)
     return dict(zip(paths, bar, strict=True))
 

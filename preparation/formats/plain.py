@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from corpus.lists import UtteranceList, read_list
-from preparation.formats.rows import first_cells
+from corpus.lists import UtteranceList, read_list, separator_of
+from preparation.formats.rows import first_cells, first_line
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
 
 
 def recognise(source: Path) -> bool:
     cells = first_cells(source)
-    header = {cell.strip() for cell in " ".join(cells).split(",")}
-    return {"path", "model_name"} <= header or (len(cells) >= 2 and cells[-1].lower().endswith(AUDIO))
+    return bool(separator_of(first_line(source))) or (len(cells) >= 2 and cells[-1].lower().endswith(AUDIO))
 
 
 def read(source: Path) -> UtteranceList:

@@ -20,11 +20,16 @@ def lines(source: Path) -> list[str]:
 
 def first_cells(source: Path) -> list[str]:
     """The words of the first line that has any; [] for a folder, for what is no text, and for an empty file."""
+    return first_line(source).split()
+
+
+def first_line(source: Path) -> str:
+    """The first line that is not blank; '' where there is none."""
     if not source.is_file():
-        return []
+        return ""
     with source.open("rb") as file:
         head = file.read(65_536).decode("utf-8-sig", "replace")
-    return next((line.split() for line in head.splitlines() if line.strip()), [])
+    return next((line for line in head.splitlines() if line.strip()), "")
 
 
 def table(source: Path, rows: Iterable[tuple], broken: list[str] | None = None) -> UtteranceList:

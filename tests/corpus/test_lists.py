@@ -1,10 +1,11 @@
 """List files: both forms, odd names, and what is said of broken ones."""
 
+import os
 import time
 
 import pytest
 
-from corpus.lists import read_list
+from corpus.lists import read_list, trial_paths
 from settings.errors import DataError
 
 
@@ -93,3 +94,36 @@ def test_a_million_rows_load_in_seconds(tmp_path):
     began = time.perf_counter()
     assert len(read_list(path)) == 1_000_000
     assert time.perf_counter() - began < 30  # a guard against quadratic work, not a benchmark
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+def test_semicolons_and_tabs_between_columns_are_recognised(tmp_path, separator):
+    rows = ["path,model_name,language", 'fake/de/a.wav,"tts/x",de', "fake/en/b c.wav,tts/y,en"]
+    table = read_list(write(tmp_path, "\n".join(rows).replace(",", separator)))
+    assert (table.paths, table.systems) == (["fake/de/a.wav", "fake/en/b c.wav"], ["tts/x", "tts/y"])
+    assert table.languages == ["de", "en"]
+
+
+@pytest.mark.parametrize("header", ["file,label", "Path;Model_Name", "filename\tsystem\tlang", "path;label"])
+def test_a_wrong_header_is_shown_once(tmp_path, header):
+    with pytest.raises(DataError) as refused:
+        read_list(write(tmp_path, header + "\n" + "a.wav,x\nb.wav;x\n" * 20))
+    assert str(refused.value).count("\n") == 0
+    assert "line 1: no column " in str(refused.value) and repr(header) in str(refused.value)
+
+
+def test_rows_of_two_columns_are_no_header(tmp_path):
+    table = read_list(write(tmp_path, "system\tsystem/a.wav\nlabel label/b.wav\n"))
+    assert table.systems == ["system", "label"]
+
+
+def test_absolute_paths_stand_for_themselves(tmp_path):
+    table = read_list(write(tmp_path, "path,model_name\n/data/a.wav,x\nb.wav,x\n"), allow_outside=True)
+    assert table.files("root") == ["/data/a.wav", "root/b.wav"]
+
+
+def test_a_pipe_is_no_list(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="not a file"):
+        read_list(tmp_path / "pipe")
+    assert trial_paths(tmp_path / "pipe") == []
