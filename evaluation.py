@@ -84,9 +84,10 @@ def score(
 
 def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshold: float | None) -> dict:
     """Everything about a list's pairs, or about its trials where it is a list of those."""
+    given = {"threshold": threshold, "threshold_from": None if threshold is None else "dev"}
     if data.trials:
         scores = scoring.score_pairs(embeddings, data.trials.first, data.trials.second, names=data.table.paths)
-        return scoring.evaluate_trials(scores, data.trials.labels, costs=how(model)["costs"], threshold=threshold)
+        return scoring.evaluate_trials(scores, data.trials.labels, costs=how(model)["costs"], **given)
     table = data.table
     if model.config.dedup:
         kept = first_of_each(table.paths)
@@ -97,7 +98,7 @@ def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshol
         languages=[language or "unknown" for language in table.languages] if any(table.languages) else None,
         conditions=conditions(table, model),
         names=table.paths,
-        threshold=threshold,
+        **given,
         **how(model),
     )
 

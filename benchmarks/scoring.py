@@ -5,8 +5,6 @@ utterances of 64 systems are made up. Embeddings are random about a random mean 
 means out, so that the EER is 50 % and its threshold lies where floats are densest. Times are the least of --repeats.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import io
@@ -31,6 +29,7 @@ from scoring.embeddings import utterances
 from scoring.exact import solve
 from scoring.histograms import TILE, score_tile, tiles
 from scoring.operating_points import EqualError
+from scoring.passes import PassOptions
 
 
 def official(archive: str, which: str) -> dict[str, np.ndarray]:
@@ -118,26 +117,29 @@ def report(name: str, columns: dict[str, np.ndarray], size: int, args: argparse.
     embeddings, labels = embeddings_for(columns["labels"], size, 0 if args.random else args.means), columns["labels"]
     threads = args.threads or usable_cores()
     listed = utterances(embeddings, labels)
-    told = {"threads": threads, "device": args.device}
+    how = {"threads": threads, "device": args.device}
     questions = [EqualError("pooled"), EqualError("macro")]
+    options = PassOptions(threads, args.device)
+    found = {}
     alone, eer, quick = [], [], []
     products(listed, threads)
     for _ in range(args.repeats):
         alone.append(timed(lambda: products(listed, threads)))
-        eer.append(timed(lambda: solve(utterances(embeddings, labels), questions, **told)))
-        quick.append(timed(lambda: scoring.evaluate(embeddings, labels, quick=True, **told)))
+        eer.append(timed(lambda: found.update(eer=solve(utterances(embeddings, labels), questions, options=options))))
+        quick.append(timed(lambda: found.update(quick=scoring.evaluate(embeddings, labels, quick=True, **how))))
     np.save(folder / "e.npy", embeddings)
     np.save(folder / "l.npy", labels)
     targets, nontargets = listed.trials()
     print(f"{name}: {len(labels):,} x {size}, {len(listed.systems)} systems, {targets + nontargets:,} trials")
     print(f"  block products alone      {min(alone):8.3f} s")
-    print(f"  EER, pooled and macro     {min(eer):8.3f} s   {min(eer) / min(alone):.2f} x")
-    print(f"  quick evaluation          {min(quick):8.3f} s   {min(quick) / min(alone):.2f} x")
+    passes = found["eer"].passes, found["quick"]["passes"]
+    print(f"  EER, pooled and macro     {min(eer):8.3f} s   {min(eer) / min(alone):.2f} x   passes: {passes[0]}")
+    print(f"  quick, with minDCF        {min(quick):8.3f} s   {min(quick) / min(alone):.2f} x   passes: {passes[1]}")
     if Path("/proc/self/clear_refs").exists() and args.device == "cpu":
         print(f"  memory beyond embeddings  {peak_beyond(folder):8.0f} MB")
     if args.whole:
         result = {}
-        seconds = timed(lambda: result.update(scoring.evaluate(embeddings, **columns, **told)))
+        seconds = timed(lambda: result.update(scoring.evaluate(embeddings, **columns, **how)))
         print(f"  whole evaluation          {seconds:8.3f} s")
         print(scoring.table(result) if args.table else f"  EER {100 * result['eer']:.4f} %")
         for condition, cell in (result["conditions"] or {}).items():

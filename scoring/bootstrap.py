@@ -9,8 +9,6 @@ The interval is that of the percentiles of the draws' EERs about their median, m
 for the few systems there are (see `_widened`). Its coverage on simulated lists is in the tests.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits

@@ -1,7 +1,5 @@
 """Cllr: what scores cost whoever takes them for log-likelihood ratios, at any operating point."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,15 +1,18 @@
-"""What a pass over all trials counts and keeps: plain tables, whichever machinery fills them."""
+"""What a pass over all trials is to count, and what it counted: plain tables, whichever machinery fills them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from scoring.bins import BINS, Bins
-from scoring.kernels import Wanted, places_in
+from scoring.embeddings import Utterances
+from scoring.kernels import Segments, Windows
+
+GROUP_MEMORY = 24 << 20  # bytes, for each thread
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """Which histograms of systems a pass keeps beside those of the whole list.
 
     Either one for each pair of systems i <= j, in the order of the upper triangle; or, where these would be too many,
@@ -28,9 +31,13 @@ class Groups:
             return 0
         return self.systems * (self.systems + 1) // 2 if self.pairs else 3 * self.systems
 
+    @property
+    def shift(self) -> int:
+        """Of a bin of the list to one of these."""
+        return (BINS // self.bins).bit_length() - 1 if self.bins else 0
+
 
 NO_GROUPS = Groups(0, 0, False)
-GROUP_MEMORY = 24 << 20  # bytes, for each thread
 
 
 def groups_for(systems: int) -> Groups:
@@ -44,9 +51,16 @@ def groups_for(systems: int) -> Groups:
     return Groups(systems, bins, pairs)
 
 
+class FineCounts(NamedTuple):
+    """The cells of the windows, one after the other. Row 0 of a table is non-target trials, row 1 target ones."""
+
+    pooled: np.ndarray  # (2, C) int64
+    macro: np.ndarray  # (2, M) float64, of the first M cells
+
+
 @dataclass
 class Counts:
-    """What one pass over all trials saw. Row 0 of a table is non-target trials, row 1 target ones.
+    """What one pass over all trials counted. Row 0 of a table is non-target trials, row 1 target ones.
 
     Attributes
     ----------
@@ -55,57 +69,27 @@ class Counts:
     macro : (2, BINS) float64, every system's target trials weighing the same in total, and every pair of systems'
         non-target trials
     groups : (G, bins) float64, see `Groups`
-    scores : (W,) float32, those that fell into wanted bins
-    runs : (R, 3) int32, of every run of scores of one pair of systems how many there are, and the two systems
-    complete : whether there was room for all of these
+    fine : the cells of the windows
     """
 
     to: Bins
     pooled: np.ndarray
     macro: np.ndarray
     groups: np.ndarray
-    scores: np.ndarray
-    runs: np.ndarray
-    complete: bool
+    fine: FineCounts
 
     def histogram(self, curve: str) -> np.ndarray:
         """(2, BINS) what the trials count on the curve "pooled" or "macro"."""
         return self.pooled if curve == "pooled" else self.macro
 
-    def kept_in(self, bins: np.ndarray) -> "Kept":
-        """The scores kept in some bins."""
-        marks = np.zeros(BINS, np.uint8)
-        marks[bins] = 1
-        places = places_in(self.scores, self.to, marks)
-        run = np.searchsorted(np.cumsum(self.runs[:, 0], dtype=np.int64), places, side="right")
-        order = np.argsort(-self.scores[places])
-        scores = self.scores[places[order]]
-        run = run[order]
-        return Kept(scores, self.to(scores), self.runs[:, 1][run], self.runs[:, 2][run])
 
+class Ranges(NamedTuple):
+    """A range of numbers for each system, and the cells of 2 ** shift neighbouring floats that divide it."""
 
-@dataclass(frozen=True)
-class Kept:
-    """(K,) scores, falling; the bins they are in, and the two systems of each."""
-
-    scores: np.ndarray
-    bins: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-
-    def part(self, chosen: slice | np.ndarray) -> "Kept":
-        """Those of a slice or a (K,) mask."""
-        return Kept(self.scores[chosen], self.bins[chosen], self.first[chosen], self.second[chosen])
-
-    def within(self, bins: np.ndarray) -> "Kept":
-        """Those in some bins."""
-        return self.part(np.isin(self.bins, bins))
-
-
-def want(bins: np.ndarray, systems: int) -> Wanted:
-    """Scores in the bins of a (BINS,) mask, of any trial."""
-    bins = np.asarray(bins, np.uint8)
-    return Wanted(bins, np.zeros(systems, np.int64), np.full(systems, -1, np.int64), bins.copy())
+    first: np.ndarray  # (S,) int64, keys; above `last` where a system has none
+    last: np.ndarray  # (S,) int64
+    shift: np.ndarray  # (S,) int64
+    cells: int
 
 
 def macro_weights(sizes: np.ndarray) -> np.ndarray:
@@ -115,3 +99,61 @@ def macro_weights(sizes: np.ndarray) -> np.ndarray:
     """
     own = sizes * (sizes - 1) / 2
     return np.stack([1 / sizes, np.divide(1, own, out=np.zeros(len(sizes)), where=own > 0)])
+
+
+def segments_of(listed: Utterances, by_system: bool) -> Segments:
+    """The stretches of a list that count alike: its systems, or all systems of one size, which stand together."""
+    last = np.append(np.diff(listed.sizes) > 0, True) if not by_system else np.ones(len(listed.sizes), bool)
+    starts = np.concatenate([[0], listed.starts[1:][last]]).astype(np.int64)
+    between, own = macro_weights(listed.sizes[last])
+    of = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
+    return Segments(starts, of, np.repeat(listed.starts[1:], listed.sizes), own, between)
+
+
+def no_windows() -> Windows:
+    """Nothing to be counted finely."""
+    none = np.zeros(0, np.int64)
+    return Windows(np.zeros(BINS + 1, np.int64), none, none, none, none, np.zeros(0, np.uint8))
+
+
+def windows_in(
+    lowest: np.ndarray, stretches: np.ndarray, weighed: np.ndarray, room: int, weighed_room: int
+) -> tuple[Windows, int, int]:
+    """Windows of given stretches, in cells as small as there is room for.
+
+    Parameters
+    ----------
+    lowest : (BINS,) int64, the least key of each bin
+    stretches : (W, 2) int64, the first and the last key of each, within one bin, rising
+    weighed : (W,) bool, whether the macro weights of its trials are needed, too
+    room, weighed_room : how many cells there may be, and how many of them with weights
+
+    Returns
+    -------
+    the windows, the number of their cells, and that of their cells with weights, which come first
+    """
+    if not len(stretches):
+        return no_windows(), 0, 0
+    first, last = stretches.T
+    shift = np.zeros(len(first), np.int64)
+    for kind, most in ((weighed, weighed_room), (~weighed, room - weighed_room)):
+        shift[kind] = _shifts(last[kind] - first[kind] + 1, most)
+    cells = ((last - first) >> shift) + 1
+    offset = np.empty(len(first), np.int64)
+    order = np.argsort(~weighed, kind="stable")
+    offset[order] = np.cumsum(cells[order]) - cells[order]
+    bin_ = np.searchsorted(lowest, first, side="right") - 1
+    slots = np.searchsorted(bin_, np.arange(BINS + 1))
+    windows = Windows(slots, first, last, shift, offset, (np.diff(slots) > 0).astype(np.uint8))
+    return windows, int(cells.sum()), int(cells[weighed].sum())
+
+
+def _shifts(sizes: np.ndarray, room: int) -> np.ndarray:
+    """How coarse the cells of stretches of so many numbers must be; what small ones leave of the room, others get."""
+    shifts, left = np.zeros(len(sizes), np.int64), room
+    for done, place in enumerate(np.argsort(sizes)):
+        share, size = left // (len(sizes) - done), int(sizes[place])
+        shift = max(0, (-(-size // max(share, 2)) - 1).bit_length())
+        shifts[place] = shift
+        left -= ((size - 1) >> shift) + 1
+    return shifts

@@ -1,7 +1,5 @@
 """What is drawn of a list's scores: a trade-off curve and two densities, in a few hundred numbers each."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import stats
 

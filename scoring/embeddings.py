@@ -1,7 +1,5 @@
 """Embeddings and labels, checked and made ready: unit rows, sorted by system."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +19,8 @@ class Utterances:
     ----------
     rows : (N, D) float32, of length one, sorted by system and within a system in the order given
     order : (N,) where each row stood in the arrays handed in
-    systems : (S,) their names, sorted
+    systems : (S,) their names, those of the fewest utterances first: systems of one size, whose trials weigh the same,
+        stand together
     starts : (S + 1,) int64, the rows of system s are starts[s] to starts[s + 1]
     scale, shift : (N,) float32 or None. With them (score normalisation) the score of rows i and j is not their product
         p, but p * (scale[i] + scale[j]) - (shift[i] + shift[j])
@@ -50,21 +49,28 @@ class Utterances:
         targets = int((self.sizes * (self.sizes - 1) // 2).sum())
         return targets, pairs - targets
 
-    def subset(self, keep: np.ndarray) -> Utterances:
+    def subset(self, keep: np.ndarray) -> "Utterances":
         """The utterances of a (N,) mask over the sorted rows, as a list of their own."""
-        systems, codes = np.unique(self.codes[keep], return_inverse=True)
+        order, systems, starts = _sorted(self.systems[self.codes[keep]])
+        rows = np.flatnonzero(keep)[order]
         return Utterances(
-            rows=self.rows[keep],
-            order=self.order[keep],
-            systems=self.systems[systems],
-            starts=_starts(codes, len(systems)),
-            scale=None if self.scale is None else self.scale[keep],
-            shift=None if self.shift is None else self.shift[keep],
+            rows=self.rows[rows],
+            order=self.order[rows],
+            systems=systems,
+            starts=starts,
+            scale=None if self.scale is None else self.scale[rows],
+            shift=None if self.shift is None else self.shift[rows],
         )
 
 
-def _starts(codes: np.ndarray, systems: int) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=systems))]).astype(np.int64)
+def _sorted(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The order of (N,) labels by system, the (S,) systems by size and then by name, and their (S + 1,) starts."""
+    systems, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    by_size = np.argsort(sizes, kind="stable")
+    place = np.empty(len(systems), np.int64)
+    place[by_size] = np.arange(len(systems))
+    starts = np.concatenate([[0], np.cumsum(sizes[by_size])]).astype(np.int64)
+    return np.argsort(place[codes], kind="stable"), systems[by_size], starts
 
 
 def utterances(embeddings: np.ndarray, labels: Sequence, names: Sequence | None = None) -> Utterances:
@@ -84,10 +90,8 @@ def utterances(embeddings: np.ndarray, labels: Sequence, names: Sequence | None 
     if len(embeddings) < 2:
         raise ScoringError(f"a trial needs two utterances, and there is {len(embeddings)}")
     labels = column(labels, "labels", len(embeddings))
-    systems, codes = np.unique(labels, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    rows = unit_rows(embeddings, names, order)
-    return Utterances(rows, order, systems, _starts(codes, len(systems)))
+    order, systems, starts = _sorted(labels)
+    return Utterances(unit_rows(embeddings, names, order), order, systems, starts)
 
 
 def column(values: Sequence, what: str, length: int) -> np.ndarray:

@@ -1,43 +1,58 @@
-"""Exact answers from counted scores: histograms say in which bin an answer lies, and only that bin is looked into.
+"""Exact answers from counted scores: cells of numbers say where an answer lies, and only there they are made finer.
 
-A pass over all pairs counts the scores into bins, which settles every curve at the borders of its bins, and keeps the
-scores of those bins in which a random sample of trials expects the answers. Where the sample was wrong, a second pass
-keeps the scores of the right bins. Where a bin holds too many to keep (equal scores, say), a pass counts its scores
-into finer bins, by the bits of the float, until a bin is one number. The answers are those of sorting all scores.
+A pass over all pairs counts the scores into bins, which settles every curve at the borders of its bins; where a random
+sample of trials expects the answers it counts them more finely, down to single float32 numbers. What the sample did not
+foresee, or what lies where floats are very dense, further passes look into, until each answer lies among cells of one
+number. Nothing is sorted and no score is kept, so memory does not grow with the trials; the answers are those of
+sorting all scores.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.bins import BINS, Bins
-from scoring.counts import NO_GROUPS, Counts, Kept, macro_weights, want
+from scoring.bins import BINS, LARGEST_KEY, Bins, spanning
+from scoring.counts import NO_GROUPS, Counts, Groups, no_windows, windows_in
+from scoring.curve_cells import CurveCells, curve_at, of_bins
 from scoring.embeddings import Utterances
-from scoring.kernels import Wanted, lowest_in
-from scoring.operating_points import BinsNeeded, OperatingPoint
-from scoring.passes import count_trials
+from scoring.kernels import Windows
+from scoring.operating_points import MinCost, OperatingPoint
+from scoring.passes import ALONE, PassOptions, count_trials, score_range
 from scoring.sampling import DRAWS, sample
 from settings.errors import ScoringError
-from tuneThreshold import Curve
+from tuneThreshold import Curve, Point
 
-ROOM = 8_000_000  # scores that a pass may keep: 32 MB
-FEW = 1_000_000  # so few trials are kept whole: no sample, one pass
+CELLS = 1 << 20  # in which a pass counts finely: 16 MB
+WEIGHED_CELLS = 1 << 19  # of them, those counted with weights, too: 16 MB
+FEW = 1_000_000  # trials: their range costs less than a sample
 
 
-def solve(listed: Utterances, questions: Sequence[OperatingPoint], **options) -> tuple[list, Counts]:
+@dataclass(frozen=True)
+class Solution:
+    """The answers by what was asked, what the first pass counted, and how many passes there were."""
+
+    answers: dict[OperatingPoint, Point | MinCost]
+    counts: Counts
+    passes: int
+
+
+def solve(
+    listed: Utterances,
+    asked: Sequence[OperatingPoint],
+    *,
+    groups: Groups = NO_GROUPS,
+    options: PassOptions = ALONE,
+    title: str = "scoring",
+) -> Solution:
     """Answer questions about the scores of all pairs, exactly.
 
     Parameters
     ----------
     listed : the utterances
-    questions : see `scoring.operating_points`
-    options : `count_trials` takes them; `groups` are counted in the first pass only
-
-    Returns
-    -------
-    the answers in the order of the questions, and what the first pass counted, with its bins as `counts.to`
+    asked : see `scoring.operating_points`
+    groups : histograms of systems, which the first pass counts, too
+    options, title : of the passes
 
     Raises
     ------
@@ -45,12 +60,23 @@ def solve(listed: Utterances, questions: Sequence[OperatingPoint], **options) ->
         Where there is no target or no non-target trial.
     """
     check_both_kinds(listed)
-    to, wanted, room = _plan(listed, questions)
-    groups = options.pop("groups", NO_GROUPS)
-    first = count_trials(listed, to, wanted=wanted, room=room, groups=groups, **options)
-    points = {question: [] for question in questions}
-    _look_into(listed, first, wanted, points, options)
-    return [_answer(listed, question, points[question]) for question in questions], first
+    to, likely = _plan(listed, asked, options)
+    lowest = to.lowest_keys()
+    windows, *cells = _fitting(lowest, likely)
+    counts = first = count_trials(listed, to, windows=windows, cells=cells, groups=groups, options=options, title=title)
+    curves = {name: of_bins(lowest, counts.histogram(name), totals(listed, name)) for name in ("pooled", "macro")}
+    passes = 1
+    while True:
+        fine = {"pooled": counts.fine.pooled, "macro": counts.fine.macro}
+        curves = {name: curve.refined(windows, fine[name]) for name, curve in curves.items()}
+        points = {name: curve.points() for name, curve in curves.items()}
+        needed = {point: point.needed(points[point.curve]) for point in asked}
+        windows, *cells = _still_open(lowest, curves, points, needed)
+        if not len(windows.first):
+            answers = {point: point.read(curve_at(points[point.curve], needed[point])) for point in asked}
+            return Solution(answers, first, passes)
+        counts = count_trials(listed, to, windows=windows, cells=cells, options=options, title=title)
+        passes += 1
 
 
 def check_both_kinds(listed: Utterances) -> None:
@@ -70,141 +96,57 @@ def totals(listed: Utterances, curve: str) -> tuple[int, int]:
     return int((listed.sizes > 1).sum()), systems * (systems - 1) // 2
 
 
-def _plan(listed: Utterances, questions: Sequence[OperatingPoint]) -> tuple[Bins, Wanted, int]:
-    """Bins that span the scores, and those of them in which a random sample expects the answers."""
+def _plan(
+    listed: Utterances, asked: Sequence[OperatingPoint], options: PassOptions
+) -> tuple[Bins, list[tuple[str, np.ndarray]]]:
+    """Bins that span the scores, and of each question the curve and the bins in which a sample expects its answer."""
     if sum(listed.trials()) <= FEW:
-        span = 1.0 if listed.scale is None else 50.0
-        return _spanning(-span, span), want(np.ones(BINS), len(listed.systems)), sum(listed.trials())
+        return spanning(*score_range(listed, options=options)), []
     drawn = sample(listed)
-    ends = [extreme for pair in drawn.values() for scores in pair for extreme in (scores.min(), scores.max())]
-    to = _spanning(min(ends), max(ends))
-    seen = {
-        curve: np.stack([np.bincount(to(scores), minlength=BINS) for scores in pair]) for curve, pair in drawn.items()
-    }
-    heights = seen["pooled"].T @ (np.array(listed.trials()[::-1]) / DRAWS)  # expected trials in each bin
-    marks = np.zeros(BINS, bool)
-    for question in questions:
-        edges = _falling(seen[question.curve], np.arange(BINS)[::-1], (DRAWS, DRAWS))
-        likely = edges.thresholds[1:][question.expected(edges, to, DRAWS)[1:]]
-        chosen = marks.copy()
-        if len(likely):  # none where all of it is among equal scores: the pass will tell
-            chosen[max(likely.min() - 1, 0) : likely.max() + 2] = True
-        if heights[chosen].sum() < 0.8 * ROOM:
-            marks = chosen
-    return to, want(marks, len(listed.systems)), ROOM
+    ends = [end for pair in drawn.values() for scores in pair for end in (scores.min(), scores.max())]
+    to = spanning(float(min(ends)), float(max(ends)))
+    lowest, likely = to.lowest_keys(), []
+    for point in asked:
+        counts = np.stack([np.bincount(to(scores), minlength=BINS) for scores in drawn[point.curve]])
+        points = of_bins(lowest, counts, (DRAWS, DRAWS)).points()
+        chosen = np.searchsorted(lowest, points.thresholds[1:][point.expected(points, DRAWS)[1:]])
+        if len(chosen):  # none where all of it is among equal scores: the pass will show
+            likely.append((point.curve, np.arange(max(chosen.min() - 1, 0), min(chosen.max() + 2, BINS))))
+    return to, likely
 
 
-def _spanning(low: float, high: float) -> Bins:
-    """Bins by value from `low` to `high`, and a little beyond."""
-    margin = 0.02 * (high - low) + 1e-6
-    return Bins(np.float32(low - margin), np.float32(BINS / (high - low + 2 * margin)))
+def _fitting(lowest: np.ndarray, likely: list[tuple[str, np.ndarray]]) -> tuple[Windows, int, int]:
+    """Windows of the likely bins of each question, of as many as fit down to single numbers."""
+    stretches = np.stack([lowest, np.append(lowest[1:], LARGEST_KEY + 1) - 1], axis=1)
+    sizes = stretches[:, 1] - stretches[:, 0] + 1
+    dense = sizes > CELLS // 4  # bins around zero, where floats lie so dense that even a part of them does not fit
+    marked, weighed = np.zeros(BINS, bool), np.zeros(BINS, bool)
+    for curve, bins in likely:
+        more, heavier = marked.copy(), weighed.copy()
+        more[bins] = True
+        heavier[bins] |= curve == "macro"
+        rooms = ((heavier, WEIGHED_CELLS), (more & ~heavier, CELLS - WEIGHED_CELLS))
+        if all(sizes[kind & ~dense].sum() <= 3 * room // 4 for kind, room in rooms):
+            marked, weighed = more, heavier
+    marked &= sizes > 0  # a bin narrower than the floats are dense may hold none
+    return windows_in(lowest, stretches[marked], weighed[marked], CELLS, WEIGHED_CELLS)
 
 
-def _look_into(
-    listed: Utterances, counts: Counts, wanted: Wanted, points: dict[OperatingPoint, list], options: dict
-) -> None:
-    """Collect the points of the curves that the questions need, from this pass or from as many more as it takes."""
-    needs = {question: _bins_for(listed, counts, question) for question in points}
-    needed = np.unique(np.concatenate([bins for need in needs.values() for bins in need]))
-    if counts.to.shift == 0:
-        for question, need in needs.items():
-            bins = np.concatenate(need)
-            points[question].append(border_points(counts, question.curve, bins, counts.to.values(bins)))
-        return
-    height = counts.pooled.sum(axis=0)
-    needed = needed[np.argsort(height[needed], kind="stable")]
-    light = needed[np.cumsum(height[needed]) <= ROOM]
-    if not (counts.complete and wanted.bins[light].all()):
-        marks = np.zeros(BINS)
-        marks[light] = 1
-        wanted = want(marks, len(listed.systems))
-        counts = count_trials(listed, counts.to, wanted=wanted, room=int(height[light].sum()), **options)
-        assert counts.complete, "there was room for every score of the bins just counted"
-    kept = counts.kept_in(np.intersect1d(light, np.concatenate([need.all for need in needs.values()])))
-    lowest = lowest_in(counts.scores, counts.to)
-    for question, need in needs.items():
-        mine = kept.within(np.intersect1d(need.all, light))
-        points[question].append(kept_points(listed, counts, question.curve, mine))
-        bins = np.intersect1d(need.lowest, light)
-        points[question].append(border_points(counts, question.curve, bins, lowest[bins]))
-    for bin_ in np.setdiff1d(needed, light):
-        concerned = {question: points[question] for question, need in needs.items() if bin_ in np.concatenate(need)}
-        finer = counts.to.zoom(int(bin_))
-        nothing = want(np.zeros(BINS), len(listed.systems))
-        _look_into(listed, count_trials(listed, finer, **options), nothing, concerned, options)
-
-
-def _bins_for(listed: Utterances, counts: Counts, question: OperatingPoint) -> BinsNeeded:
-    """The numbers of the bins that a question needs, of those that are more than all scores beyond an end."""
-    edges = edges_of(listed, counts, question.curve)
-    chosen = [edges.thresholds[indices] for indices in question.bins(edges, counts.to)]
-    return BinsNeeded(*(bins[counts.to.inside(bins)] for bins in chosen))
-
-
-def edges_of(listed: Utterances, counts: Counts, curve: str) -> Curve:
-    """The curve at the borders of the occupied bins, the first point above all. Its thresholds are numbers of bins."""
-    occupied = np.flatnonzero(counts.pooled.any(axis=0))[::-1]
-    return _falling(counts.histogram(curve), occupied, totals(listed, curve))
-
-
-def _falling(histogram: np.ndarray, bins: np.ndarray, trials: tuple[int, int]) -> Curve:
-    """The curve of a (2, BINS) histogram above all bins and at the lower border of each of the given, falling ones."""
-    false_alarms, hits = np.concatenate([histogram[:, :1] * 0, np.cumsum(histogram[:, bins], axis=1)], axis=1)
-    return Curve(np.concatenate([[BINS], bins]), hits, false_alarms, *trials)
-
-
-def _above(counts: Counts, curve: str) -> np.ndarray:
-    """(2, BINS) non-target and target trials in the bins above each."""
-    histogram = counts.histogram(curve)
-    return histogram[:, ::-1].cumsum(axis=1)[:, ::-1] - histogram
-
-
-def border_points(
-    counts: Counts, curve: str, bins: np.ndarray, thresholds: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thresholds, hits and false alarms at the lowest scores of bins, which are `thresholds`."""
-    false_alarms, hits = (_above(counts, curve) + counts.histogram(curve))[:, bins]
-    return thresholds, hits, false_alarms
-
-
-def kept_points(
-    listed: Utterances, counts: Counts, curve: str, kept: Kept
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thresholds, hits and false alarms at every distinct score of bins whose scores were all kept."""
-    target = kept.first == kept.second
-    weights = _weights(listed, curve, kept)
-    place = np.arange(len(kept.scores))
-    new_bin = np.append(True, kept.bins[1:] != kept.bins[:-1])[: len(place)]
-    start = np.maximum.accumulate(np.where(new_bin, place, 0))  # of the scores of the same bin
-    last_of_tie = np.append(kept.scores[1:] != kept.scores[:-1], True)[: len(kept.scores)]
-    # weights are added up in long double: a hundred thousand roundings of one bin would show in the 11th digit
-    exact = np.int64 if curve == "pooled" else np.longdouble
-    accepted = []
-    for kind, above in zip((False, True), _above(counts, curve), strict=True):
-        sums = np.concatenate([np.zeros(1, exact), np.cumsum(weights * (target == kind), dtype=exact)])
-        inside = (sums[1:] - sums[start]).astype(weights.dtype)
-        accepted.append((above[kept.bins] + inside)[last_of_tie])
-    return kept.scores[last_of_tie], accepted[1], accepted[0]
-
-
-def _weights(listed: Utterances, curve: str, kept: Kept) -> np.ndarray:
-    """(K,) what each kept trial counts."""
-    if curve == "pooled":
-        return np.ones(len(kept.scores), np.int64)
-    alike, between = macro_weights(listed.sizes)[::-1]
-    return np.where(kept.first == kept.second, alike[kept.first], between[kept.first] * between[kept.second])
-
-
-def _answer(listed: Utterances, question: OperatingPoint, points: list) -> object:
-    """What the question reads from its points, and from the one above all scores."""
-    thresholds, hits, false_alarms = (np.concatenate(parts) for parts in zip(*points, strict=True))
-    order = np.argsort(-thresholds, kind="stable")
-    above = np.nextafter(thresholds.max(initial=-np.inf), np.float32(np.inf), dtype=np.float32)
-    return question.read(
-        Curve(
-            np.concatenate([[above], thresholds[order]]),
-            np.concatenate([np.zeros(1, hits.dtype), hits[order]]),
-            np.concatenate([np.zeros(1, hits.dtype), false_alarms[order]]),
-            *totals(listed, question.curve),
-        )
-    )
+def _still_open(
+    lowest: np.ndarray,
+    curves: dict[str, CurveCells],
+    points: dict[str, Curve],
+    needed: dict[OperatingPoint, np.ndarray],
+) -> tuple[Windows, int, int]:
+    """Windows of the needed cells of more than one number: none where every answer is known."""
+    stretches = {}
+    for point, chosen in needed.items():
+        first = points[point.curve].thresholds[chosen]
+        last = curves[point.curve].last(first)
+        for stretch in zip(first[last > first].tolist(), last[last > first].tolist(), strict=True):
+            stretches[stretch] = stretches.get(stretch, False) or point.curve == "macro"
+    if not stretches:
+        return no_windows(), 0, 0
+    most = sorted(stretches)[: WEIGHED_CELLS // 4]  # the others wait for the next pass
+    weighed = np.array([stretches[stretch] for stretch in most])
+    return windows_in(lowest, np.array(most), weighed, CELLS, WEIGHED_CELLS)

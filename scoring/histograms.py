@@ -1,4 +1,4 @@
-"""Scores of all pairs counted into bins, tile by tile, and never kept: on the CPU, one thread a core.
+"""Scores of all pairs counted, tile by tile, and never kept: on the CPU, one thread a core.
 
 The score of a trial is the float32 product of two unit rows as BLAS gives it in one call, on one thread, for the whole
 tile of `TILE` rows x columns of the sorted list in which the pair lies. The tiles are fixed by the list alone, so a
@@ -6,6 +6,7 @@ pass that refines sees the very values that the pass before it counted, however 
 """
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,10 +14,11 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from engine.parallel import usable_cores
-from scoring.bins import BINS, Bins
-from scoring.counts import Counts, Groups, macro_weights, want
+from scoring.bins import BINS, Bins, floats_of
+from scoring.counts import Counts, FineCounts, Groups, Ranges, segments_of
 from scoring.embeddings import Utterances
-from scoring.kernels import Tables, Wanted, count_tile, normalise_tile
+from scoring.kernels import Cells, Tables, Windows, count_cells, count_tile, extremes, normalise_tile
+from scoring.kernels_systems import count_marginals, count_own, keep_own
 
 TILE = (512, 1024)  # 2 MiB of scores: they are counted while still in the processor's cache
 
@@ -38,87 +40,135 @@ def score_tile(listed: Utterances, row: int, column: int, memory: np.ndarray) ->
     return tile
 
 
-def count_on_cpu(
+def each_tile(
     listed: Utterances,
-    to: Bins,
+    worker: Callable[[threading.Lock], Callable[[np.ndarray, int, int], None]],
     *,
-    wanted: Wanted | None,
-    room: int,
-    groups: Groups,
-    threads: int | None,
+    threads: int | None = None,
+    shard: tuple[int, int] = (0, 1),
     progress: bool = False,
     title: str = "scoring",
-) -> Counts:
-    """See `scoring.passes.count_trials`."""
-    corners = tiles(len(listed.rows))
-    threads = min(threads or usable_cores(), len(corners))
-    work, lock = iter(corners), threading.Lock()
+) -> None:
+    """Score all tiles of a list, and hand each to a worker of the thread that scored it.
+
+    Parameters
+    ----------
+    worker : makes the function of one thread, which takes a tile and its corner; it is given a lock that all share
+    threads : how many threads share the work; by default one for each core this process may use
+    shard : (rank, world), of the tiles every `world`-th, beginning with number `rank`
+    progress, title : whether to show a bar on stderr where the work is long, and what it is called
+    """
+    corners = tiles(len(listed.rows))[shard[0] :: shard[1]]
+    work, lock, shared = iter(corners), threading.Lock(), threading.Lock()
+
+    def share() -> None:
+        consume, memory = worker(shared), np.empty(TILE[0] * TILE[1], np.float32)
+        while True:
+            with lock:
+                corner = next(work, None)
+                bar.update(corner is not None)
+            if corner is None:
+                return
+            consume(score_tile(listed, *corner, memory), *corner)
+
+    threads = max(1, min(threads or usable_cores(), len(corners)))
     with (
         threadpool_limits(1, user_api="blas"),
         tqdm(total=len(corners), desc=title, unit="tile", delay=1, leave=False, disable=not progress) as bar,
         ThreadPoolExecutor(threads) as pool,
     ):
-        jobs = [pool.submit(_count_share, listed, to, wanted, room, groups, work, lock, bar) for _ in range(threads)]
+        jobs = [pool.submit(share) for _ in range(threads)]
         try:
-            shares = [job.result() for job in jobs]
+            for job in jobs:
+                job.result()
         finally:
             with lock:
                 for _ in work:  # an interruption leaves the other threads nothing to go on with
                     pass
-    total = shares[0]
-    for share in shares[1:]:
-        total.pooled += share.pooled
-        total.macro += share.macro
-        total.groups += share.groups
-    total.scores = np.concatenate([share.scores for share in shares])
-    total.runs = np.concatenate([share.runs for share in shares])
-    total.complete = all(share.complete for share in shares)
-    return total
 
 
-def _count_share(listed, to, wanted, room, groups, work, lock, bar) -> Counts:
-    """What one thread counts: tile after tile of `work`, until there is none."""
-    keeping = wanted is not None
-    tables = _tables(listed, groups, room if keeping else 0)
-    weights, codes = macro_weights(listed.sizes), listed.codes
-    memory = np.empty(TILE[0] * TILE[1], np.float32)
-    wanted = wanted or want(np.zeros(BINS), len(listed.systems))
-    wanted = wanted._replace(marks=wanted.bins.copy())  # this thread's own
-    n, runs = 0 if keeping else -1, []
-    while True:
-        with lock:
-            corner = next(work, None)
-            bar.update(corner is not None)
-        if corner is None:
-            break
-        tile = score_tile(listed, *corner, memory)
-        n, written = count_tile(tile, *corner, listed.starts, codes, weights, to, tables, wanted, n)
-        runs.append(tables.runs[:written].copy())
-    complete = n >= 0 or not keeping
-    runs = np.concatenate(runs) if complete and runs else np.empty((0, 3), np.int32)
+def range_on_cpu(listed: Utterances, **how) -> tuple[float, float]:
+    """The lowest and the highest score of all pairs; `how` as in `each_tile`."""
+    ends = []
+
+    def worker(lock: threading.Lock) -> Callable:  # noqa: ARG001
+        return lambda tile, row, column: ends.append(extremes(tile, row, column))
+
+    each_tile(listed, worker, **how)
+    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+
+def count_on_cpu(
+    listed: Utterances, to: Bins, windows: Windows, cells: tuple[int, int], groups: Groups, **how
+) -> Counts:
+    """See `scoring.passes.count_trials`; `how` as in `each_tile`."""
+    by_system = segments_of(listed, by_system=True)
+    segments = by_system if groups.pairs else segments_of(listed, by_system=False)
+    fine = Cells(np.zeros((2, cells[0]), np.int64), np.zeros((2, cells[1], 2)))
+    marginals = 0 if groups.pairs else groups.bins
+    all_tables, all_marginals = [], []
+
+    def worker(lock: threading.Lock) -> Callable[[np.ndarray, int, int], None]:
+        tables = _tables(groups, keeping=cells[0] > 0)
+        all_tables.append(tables)
+        own = np.zeros((3, groups.systems, groups.bins)) if marginals else None
+        bins = np.empty(TILE, np.uint16) if marginals else None
+        all_marginals.append(own)
+
+        def consume(tile: np.ndarray, row: int, column: int) -> None:
+            kept = count_tile(tile, row, column, segments, to, windows.marks, tables)
+            if kept:
+                with lock:
+                    count_cells(tables.scores[:kept], tables.weights[:kept], to, windows, fine)
+            if marginals:
+                count_marginals(tile, row, column, by_system, segments, to, groups.shift, bins, own)
+
+        return consume
+
+    each_tile(listed, worker, **how)
+    counted = all_marginals if marginals else [tables.pairs for tables in all_tables]
     return Counts(
         to,
-        tables.pooled,
-        tables.macro,
-        tables.groups,
-        scores=tables.kept[: max(n, 0)],
-        runs=runs,
-        complete=complete,
+        pooled=sum(tables.pooled for tables in all_tables),
+        macro=sum(tables.macro for tables in all_tables),
+        groups=sum(counted[1:], counted[0]).reshape(groups.count, groups.bins),
+        fine=FineCounts(fine.pooled, fine.macro.sum(axis=2)),
     )
 
 
-def _tables(listed: Utterances, groups: Groups, room: int) -> Tables:
+def count_own_on_cpu(listed: Utterances, ranges: Ranges, **how) -> np.ndarray:
+    """See `scoring.passes.count_ranges`; `how` as in `each_tile`."""
+    codes, counts = listed.codes, np.zeros((len(listed.systems), 2, ranges.cells), np.int64)
+    none = ranges.first > ranges.last
+    low = np.where(none, np.float32(np.inf), floats_of(np.where(none, 0, ranges.first)))[codes]
+    high = np.where(none, np.float32(-np.inf), floats_of(np.where(none, 0, ranges.last)))[codes]
+
+    def worker(lock: threading.Lock) -> Callable[[np.ndarray, int, int], None]:
+        scores, places = (np.empty(TILE[0] * TILE[1] + 1, kind) for kind in (np.float32, np.int32))
+
+        def consume(tile: np.ndarray, row: int, column: int) -> None:
+            kept = keep_own(tile, row, column, low, high, scores, places)
+            with lock:
+                ends = (tile.shape[1], row, column, codes)
+                count_own(scores[:kept], places[:kept], *ends, ranges.first, ranges.last, ranges.shift, counts)
+
+        return consume
+
+    each_tile(listed, worker, **how)
+    return counts
+
+
+def _tables(groups: Groups, keeping: bool) -> Tables:
     """Empty tables for one thread."""
-    systems = len(listed.systems)
-    blocks = min(TILE[0], systems) * min(TILE[1], systems)
+    room = TILE[0] * TILE[1] + TILE[1] if keeping else 0  # a whole row of a tile is written before it is cut
+    pairs = (groups.count, groups.bins) if groups.pairs else (0, 0)
     return Tables(
         pooled=np.zeros((2, BINS), np.int64),
         macro=np.zeros((2, BINS)),
-        groups=np.zeros((groups.count, groups.bins)),
-        kind=0 if not groups.bins else 1 if groups.pairs else 2,
-        group_shift=(BINS // groups.bins).bit_length() - 1 if groups.bins else 0,
-        block=np.zeros(BINS, np.int32),
+        pairs=np.zeros(pairs),
+        shift=groups.shift,
+        block=np.zeros((2, BINS), np.int32),
         bins=np.empty(TILE[1], np.uint16),
-        kept=np.empty(room + TILE[1] if room else 0, np.float32),  # a whole row of a tile is written before it is cut
-        runs=np.empty((blocks, 3), np.int32),
+        scores=np.empty(room, np.float32),
+        weights=np.empty(room),
     )

@@ -1,68 +1,69 @@
-"""The compiled loops that count the scores of a tile.
+"""The compiled loops over the scores of a tile.
 
 Each score costs two steps: a loop that the compiler turns into vector instructions finds the bins of a row of scores,
 and a second one increments the counts. They are kept apart, and bins unsigned (no check for a negative index), for
 speed alone: one loop for both takes twice the time.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from scoring.bins import BINS, to_bins
+from scoring.bins import key_of, to_bins
 
 SMALL = 8192  # a block of fewer trials is added score by score, a larger one bin by bin
 
 
-class Wanted(NamedTuple):
-    """The bins whose scores a pass keeps: those of any trial, and those of the trials of one system only."""
+class Segments(NamedTuple):
+    """Stretches of the sorted list whose trials weigh the same: one system each, or all systems of one size."""
 
-    bins: np.ndarray  # (BINS,) uint8, 0 or 1
-    first: np.ndarray  # (S,) int64, of each system's own range of bins
-    last: np.ndarray  # (S,) int64, below `first` where a system wants none
-    marks: np.ndarray  # (BINS,) uint8, as `bins`, and a system's own range while its trials are counted
+    starts: np.ndarray  # (G + 1,) int64
+    of: np.ndarray  # (N,) int32, the segment of each row
+    ends: np.ndarray  # (N,) int64, where the system of each row ends
+    own: np.ndarray  # (G,) float64, what a target trial weighs
+    between: np.ndarray  # (G,) float64, whose product over the two ends is what a non-target trial weighs
+
+
+class Windows(NamedTuple):
+    """Stretches of numbers that are counted finely, in cells of 2 ** shift neighbouring floats."""
+
+    slots: np.ndarray  # (BINS + 1,) int64, the windows in bin b are slots[b] to slots[b + 1]
+    first: np.ndarray  # (W,) int64, the key of the lowest number
+    last: np.ndarray  # (W,) int64
+    shift: np.ndarray  # (W,) int64
+    offset: np.ndarray  # (W,) int64, of the first cell in the table
+    marks: np.ndarray  # (BINS,) uint8, whether a bin has a window
 
 
 class Tables(NamedTuple):
-    """The histograms that one thread fills, and its working memory."""
+    """The histograms that one thread fills. Row 0 of a pair is non-target trials, row 1 target ones."""
 
     pooled: np.ndarray  # (2, BINS) int64
     macro: np.ndarray  # (2, BINS) float64
-    groups: np.ndarray  # (G, bins) float64
-    kind: int  # of groups: 0 none, 1 pairs of systems, 2 systems
-    group_shift: int
-    block: np.ndarray  # (BINS,) int32, the histogram of one block of trials
+    pairs: np.ndarray  # (P, bins) float64, of each pair of segments i <= j; P is 0 where none are wanted
+    shift: int  # of a bin to one of these
+    block: np.ndarray  # (2, BINS) int32, the histogram of one block of trials
     bins: np.ndarray  # (columns of a tile,) uint16
-    kept: np.ndarray  # (room,) float32
-    runs: np.ndarray  # (blocks of a tile, 3) int32
+    scores: np.ndarray  # (trials of a tile + columns,) float32, those in windows
+    weights: np.ndarray  # (trials of a tile + columns,) float64, what they weigh; below 0 for a target trial
+
+
+class Cells(NamedTuple):
+    """The cells of all windows."""
+
+    pooled: np.ndarray  # (2, C) int64
+    macro: np.ndarray  # (2, M, 2) float64, of the first M cells: the sum, and what rounding has taken from it
 
 
 @numba.njit(nogil=True, cache=True)
-def places_in(scores, to, marks):
-    """(K,) int64 places of the scores that fall into marked bins, rising."""
-    bins, places, n = np.empty(4096, np.uint16), np.empty(len(scores), np.int64), 0
-    for start in range(0, len(scores), len(bins)):
-        part = scores[start : start + len(bins)]
-        to_bins(part, to, bins[: len(part)])
-        for k in range(len(part)):
-            places[n] = start + k
-            n += marks[bins[k]]
-    return places[:n].copy()
-
-
-@numba.njit(nogil=True, cache=True)
-def lowest_in(scores, to):
-    """(BINS,) float32, the lowest score in each bin; infinity where there is none."""
-    bins, lowest = np.empty(4096, np.uint16), np.full(BINS, np.float32(np.inf))
-    for start in range(0, len(scores), len(bins)):
-        part = scores[start : start + len(bins)]
-        to_bins(part, to, bins[: len(part)])
-        for k in range(len(part)):
-            lowest[bins[k]] = min(lowest[bins[k]], part[k])
-    return lowest
+def extremes(tile, row, column):
+    """The lowest and the highest score above the diagonal of a tile whose corner is (row, column)."""
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for r in range(tile.shape[0]):
+        for c in range(max(0, row + r + 1 - column), tile.shape[1]):
+            low, high = min(low, tile[r, c]), max(high, tile[r, c])
+    return low, high
 
 
 @numba.njit(nogil=True, cache=True)
@@ -76,145 +77,127 @@ def normalise_tile(tile, row, column, scale, shift):
 
 
 @numba.njit(nogil=True, cache=True)
-def _groups_of(i, j, systems, kind):
-    """The one or two histograms of systems that count a trial of systems i <= j; -1 for none."""
-    if kind == 1:
-        return i * systems - i * (i - 1) // 2 + j - i, -1
-    if kind == 2:
-        return (i, -1) if i == j else (systems + i, systems + j)
-    return -1, -1
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_block(tables, target, weight, one, other, weighed):
-    """Add the histogram of one block of trials to those of the list and of its systems, and empty it.
-
-    Where there are two histograms `one` and `other`, those `weighed` rows further take the weight of the trials.
-    """
-    block, pooled, macro, groups = tables.block, tables.pooled[target], tables.macro[target], tables.groups
-    for b in range(len(block)):
-        pooled[b] += block[b]
-    for b in range(len(block)):
-        macro[b] += weight * block[b]
-    if one >= 0:
-        for b in range(BINS):
-            groups[one, b >> tables.group_shift] += block[b]
-    if other >= 0:
-        for b in range(BINS):
-            groups[other, b >> tables.group_shift] += block[b]
-            groups[one + weighed, b >> tables.group_shift] += weight * block[b]
-            groups[other + weighed, b >> tables.group_shift] += weight * block[b]
-    block[:] = 0
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_scores(bins, tables, target, weight, one, other, weighed):
-    """Move a few trials from the histogram of their block to the others, without going through all of it."""
-    block, pooled, macro, groups = tables.block, tables.pooled[target], tables.macro[target], tables.groups
-    for k in range(len(bins)):
-        b = bins[k]
-        block[b] = 0
-        pooled[b] += 1
-        macro[b] += weight
-        if one >= 0:
-            groups[one, b >> tables.group_shift] += 1
-        if other >= 0:
-            groups[other, b >> tables.group_shift] += 1
-            groups[one + weighed, b >> tables.group_shift] += weight
-            groups[other + weighed, b >> tables.group_shift] += weight
-
-
-@numba.njit(nogil=True, cache=True)
-def _count(bins, block):
-    """Count into the histogram of a block."""
-    for k in range(len(bins)):
-        block[bins[k]] += np.int32(1)
-
-
-@numba.njit(nogil=True, cache=True)
-def _count_and_keep(scores, bins, block, wanted, kept):
-    """Count into the histogram of a block, and write the scores in wanted bins to `kept`, without a branch.
-
-    Returns how many were kept.
-    """
-    n = 0
-    for k in range(len(bins)):
-        b = bins[k]
-        block[b] += np.int32(1)
-        kept[n] = scores[k]
-        n += wanted[b]
+def _count_line(line, to, marks, bins, histogram, kept, n):
+    """Count a line of scores, and write those in windows to `kept`, without a branch. Returns how many it holds."""
+    to_bins(line, to, bins[: len(line)])
+    if len(marks):
+        for k in range(len(line)):
+            b = bins[k]
+            histogram[b] += np.int32(1)
+            kept[n] = line[k]
+            n += marks[b]
+    else:
+        for k in range(len(line)):
+            histogram[bins[k]] += np.int32(1)
     return n
 
 
 @numba.njit(nogil=True, cache=True)
-def _mark_own(wanted, system, marked):
-    """Mark the bins that one system wants of its own trials, or take these marks back."""
-    for b in range(wanted.first[system], wanted.last[system] + 1):
-        wanted.marks[b] = 1 if marked else wanted.bins[b]
+def _add_line(bins, histogram, target, weight, pair, tables):
+    """Move the few trials of a line from the histogram of their block to the others, score by score."""
+    for k in range(len(bins)):
+        b = bins[k]
+        histogram[b] = 0
+        tables.pooled[target, b] += 1
+        tables.macro[target, b] += weight
+        if pair >= 0:
+            tables.pairs[pair, b >> tables.shift] += 1
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_block(scores, columns, origin, block, to, tables, wanted, n, target, weight, one, other, weighed):
-    """Count the trials of one pair of systems in a tile: rows and columns of the list as `block` says.
+def _add_block(histogram, target, weight, pair, tables):
+    """Add the histogram of a block of trials to the others, bin by bin, and empty it."""
+    pooled, macro = tables.pooled[target], tables.macro[target]
+    for b in range(len(histogram)):
+        pooled[b] += histogram[b]
+    for b in range(len(histogram)):
+        macro[b] += weight * histogram[b]
+    if pair >= 0:
+        for b in range(len(histogram)):
+            tables.pairs[pair, b >> tables.shift] += histogram[b]
+    histogram[:] = 0
 
-    Returns how many scores are kept by now; -1 once none is to be kept, or there is no room for more.
+
+@numba.njit(nogil=True, cache=True)
+def _count_block(tile, row, column, block, segments, weights, pair, to, marks, tables, n):
+    """Count the trials of one pair of segments: rows and columns of the list as `block` says. Returns as `_count_line`.
+
+    The columns of a row's own system are next to it, so its target trials come first and then the non-target ones.
     """
-    (row, column), (r, r_end, c, c_end) = origin, block
-    large = (r_end - r) * (c_end - c) > SMALL
-    histogram, kept, marks = tables.block, tables.kept, wanted.marks
+    r, r_end, c, c_end = block
+    large, targets = (r_end - r) * (c_end - c) > SMALL, False
     for x in range(r, r_end):
         start = max(c, x + 1)  # above the diagonal
         if start >= c_end:
             break
-        line = scores[(x - row) * columns + start - column : (x - row) * columns + c_end - column]
-        bins = tables.bins[: len(line)]
-        to_bins(line, to, bins)
-        if n >= 0 and n + len(line) > len(kept):
-            n = -1
-        if n >= 0:
-            n += _count_and_keep(line, bins, histogram, marks, kept[n:])
-        else:
-            _count(bins, histogram)
-        if not large:
-            _add_scores(bins, tables, target, weight, one, other, weighed)
+        line = tile[x - row]
+        split = min(max(segments.ends[x], start), c_end)
+        for target, begin, end in ((1, start, split), (0, split, c_end)):
+            if begin == end:
+                continue
+            histogram, before = tables.block[target], n
+            n = _count_line(line[begin - column : end - column], to, marks, tables.bins, histogram, tables.scores, n)
+            tables.weights[before:n] = -weights[1] if target else weights[0]
+            targets |= target == 1
+            if not large:
+                _add_line(tables.bins[: end - begin], histogram, target, weights[target], pair, tables)
     if large:
-        _add_block(tables, target, weight, one, other, weighed)
+        _add_block(tables.block[0], 0, weights[0], pair, tables)
+        if targets:
+            _add_block(tables.block[1], 1, weights[1], pair, tables)
     return n
 
 
 @numba.njit(nogil=True, cache=True)
-def count_tile(tile, row, column, starts, codes, weights, to, tables, wanted, n):
-    """Count the scores above the diagonal of one tile, whose corner is (row, column).
+def count_tile(tile, row, column, segments, to, marks, tables):
+    """Count the scores above the diagonal of a tile whose corner is (row, column).
 
-    The list is sorted by system, so a tile falls into blocks of one pair of systems each, and within a block there is
-    nothing to look up. Wanted scores are appended to `tables.kept`, which holds n (-1: keep none); `tables.runs` takes
-    how many each block kept, and its systems. Returns how many scores are kept by now and how many runs were written.
+    The list is sorted, so a tile falls into blocks of one pair of segments each, and within a block there is nothing to
+    look up. Returns how many scores lie in windows; `tables.scores` and `tables.weights` hold them.
     """
-    scores = tile.reshape(-1)
     rows, columns = tile.shape
-    run, r = 0, row
+    count, n, r = len(segments.starts) - 1, 0, row
     while r < row + rows:
-        i = codes[r]
-        r_end = min(starts[i + 1], row + rows)
+        i = segments.of[r]
+        r_end = min(segments.starts[i + 1], row + rows)
         c = max(column, r + 1)
         while c < column + columns:
-            j = codes[c]
-            c_end = min(starts[j + 1], column + columns)
-            target = 1 if i == j else 0
-            weight = weights[1, i] if i == j else weights[0, i] * weights[0, j]
-            systems = len(starts) - 1
-            one, other = _groups_of(i, j, systems, tables.kind)
-            before, block = n, (r, r_end, c, c_end)
-            _mark_own(wanted, i, True)
-            _mark_own(wanted, j, True)
-            n = _count_block(
-                scores, columns, (row, column), block, to, tables, wanted, n, target, weight, one, other, systems
-            )
-            _mark_own(wanted, i, False)
-            _mark_own(wanted, j, False)
-            if n > before:
-                tables.runs[run, 0], tables.runs[run, 1], tables.runs[run, 2] = n - before, i, j
-                run += 1
+            j = segments.of[c]
+            c_end = min(segments.starts[j + 1], column + columns)
+            pair = i * count - i * (i - 1) // 2 + j - i if len(tables.pairs) else -1
+            weights = (segments.between[i] * segments.between[j], segments.own[i])
+            n = _count_block(tile, row, column, (r, r_end, c, c_end), segments, weights, pair, to, marks, tables, n)
             c = c_end
         r = r_end
-    return n, run
+    return n
+
+
+@numba.njit(nogil=True, cache=True)
+def count_cells(scores, weights, to, windows, cells):
+    """Count scores into the cells of the windows that they lie in. `weights` as in `Tables`."""
+    bits, bins = scores.view(np.int32), np.empty(4096, np.uint16)
+    for start in range(0, len(scores), len(bins)):
+        part = scores[start : start + len(bins)]
+        to_bins(part, to, bins[: len(part)])
+        for k in range(len(part)):
+            key, weight = key_of(bits[start + k]), weights[start + k]
+            target = 1 if weight < 0 else 0
+            for w in range(windows.slots[bins[k]], windows.slots[bins[k] + 1]):
+                if windows.first[w] <= key <= windows.last[w]:
+                    cell = windows.offset[w] + ((key - windows.first[w]) >> windows.shift[w])
+                    cells.pooled[target, cell] += 1
+                    if cell < cells.macro.shape[1]:
+                        _add_precisely(cells.macro[target, cell], abs(weight))
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_precisely(total, weight):
+    """Add to a sum, and what the rounding takes away to its second part: a million equal weights lose nothing.
+
+    Knuth, The Art of Computer Programming, volume 2, 4.2.2, theorem B.
+    """
+    old = total[0]
+    new = old + weight
+    part = new - old
+    total[0] = new
+    total[1] += (old - (new - part)) + (weight - part)

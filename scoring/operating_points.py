@@ -1,19 +1,16 @@
-"""What can be asked of a curve, and in which bins of its histogram, or of a sample's, the answer must lie.
+"""What can be asked of a curve, and which of its points must be known to answer.
 
-Each question knows three things. `read` takes the answer from a curve. `bins` takes the curve at the borders of the
-bins, where every bin is one threshold, and returns `BinsNeeded`: whose scores must be known for `read` to give the
-answer of the whole curve. `expected` takes that curve of a random sample, and returns the bins in which the answer of
-all trials lies but for bad luck.
+Each operating point knows three things. `read` takes the answer from a curve. `needed` takes the curve at the lowest
+scores of cells, each of which stands for all scores in its cell, and returns the points whose cells must be looked into
+for `read` to give the answer of the whole curve. `expected` takes that curve of a random sample, and returns the points
+in whose cells the answer of all trials lies but for bad luck.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from scoring.bins import Bins
+from scoring.bins import keys_of
 from tuneThreshold import (
     TIE,
     Curve,
@@ -28,21 +25,22 @@ from tuneThreshold import (
 SIGMAS = 4  # of the sampling error, within which a sample's answer is trusted
 
 
+@dataclass(frozen=True)
+class MinCost:
+    """The least detection cost, and where it is."""
+
+    cost: float
+    point: Point
+
+
 def _spread(rate: np.ndarray, draws: int) -> np.ndarray:
-    """Standard error of a rate told by `draws` trials, never quite zero."""
+    """Standard error of a rate measured by `draws` trials, never quite zero."""
     return np.sqrt(rate * (1 - rate) / draws) + 1 / draws
 
 
-class BinsNeeded(NamedTuple):
-    """Bins, as indices of the points of a curve: those of which all scores are needed, or the lowest score alone."""
-
-    all: np.ndarray
-    lowest: np.ndarray
-
-
-def _and_above(index: int) -> BinsNeeded:
-    """The bin of this index, and of the occupied one above, the next threshold; index 0 is above all bins."""
-    return BinsNeeded(np.arange(index, index + (index >= 1)), np.arange(max(index - 1, 1), index))
+def _and_above(index: int) -> np.ndarray:
+    """The point of this index, and the one above, the next threshold; index 0 is above all scores."""
+    return np.arange(max(index - 1, 1), index + 1)
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,12 @@ class EqualError:
     def read(self, curve: Curve) -> Point:
         return equal_error(curve)
 
-    def bins(self, edges: Curve, to: Bins) -> BinsNeeded:  # noqa: ARG002
-        return _and_above(int(np.argmax(edges.fpr >= edges.fnr - TIE)))
+    def needed(self, points: Curve) -> np.ndarray:
+        return _and_above(int(np.argmax(points.fpr >= points.fnr - TIE)))
 
-    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
-        error = SIGMAS * np.hypot(_spread(edges.fpr, draws), _spread(edges.fnr, draws))
-        return np.abs(edges.fpr - edges.fnr) <= error
+    def expected(self, points: Curve, draws: int) -> np.ndarray:
+        error = SIGMAS * np.hypot(_spread(points.fpr, draws), _spread(points.fnr, draws))
+        return np.abs(points.fpr - points.fnr) <= error
 
 
 @dataclass(frozen=True)
@@ -72,12 +70,12 @@ class FalseAcceptance:
     def read(self, curve: Curve) -> Point:
         return at_false_acceptance(curve, self.wanted)
 
-    def bins(self, edges: Curve, to: Bins) -> BinsNeeded:  # noqa: ARG002
-        above = edges.fpr > self.wanted
+    def needed(self, points: Curve) -> np.ndarray:
+        above = points.fpr > self.wanted
         return _and_above(int(np.argmax(above)) if above.any() else len(above) - 1)
 
-    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
-        return np.abs(edges.fpr - self.wanted) <= SIGMAS * _spread(edges.fpr, draws)
+    def expected(self, points: Curve, draws: int) -> np.ndarray:
+        return np.abs(points.fpr - self.wanted) <= SIGMAS * _spread(points.fpr, draws)
 
 
 @dataclass(frozen=True)
@@ -90,13 +88,17 @@ class AtThreshold:
     def read(self, curve: Curve) -> Point:
         return at_threshold(curve, self.threshold)
 
-    def bins(self, edges: Curve, to: Bins) -> BinsNeeded:
-        own = int(to(np.array([self.threshold], np.float32))[0])
-        below = edges.thresholds <= own
-        return _and_above(int(np.argmax(below)) if below.any() else len(below) - 1)
+    def needed(self, points: Curve) -> np.ndarray:
+        return _and_above(self._place(points))
 
-    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
-        return edges.thresholds == to(np.array([self.threshold], np.float32))[0]
+    def expected(self, points: Curve, draws: int) -> np.ndarray:  # noqa: ARG002
+        return np.arange(len(points.thresholds)) == self._place(points)
+
+    def _place(self, points: Curve) -> int:
+        """The point whose cell holds the threshold, or else the next one below it."""
+        with np.errstate(over="ignore"):
+            below = points.thresholds <= keys_of(np.array([self.threshold], np.float32))[0]
+        return int(np.argmax(below)) if below.any() else len(below) - 1
 
 
 @dataclass(frozen=True)
@@ -108,25 +110,24 @@ class LeastCost:
     c_fa: float = 1.0
     curve: str = "pooled"
 
-    def read(self, curve: Curve) -> tuple[float, Point]:
-        return min_detection_cost(curve, self.p_target, self.c_miss, self.c_fa)
+    def read(self, curve: Curve) -> MinCost:
+        return MinCost(*min_detection_cost(curve, self.p_target, self.c_miss, self.c_fa))
 
     def _costs(self, fnr: np.ndarray, fpr: np.ndarray) -> np.ndarray:
         return detection_costs(fnr, fpr, self.p_target, self.c_miss, self.c_fa)
 
-    def bins(self, edges: Curve, to: Bins) -> BinsNeeded:  # noqa: ARG002
-        """Inside a bin no cost is below that of its lowest miss rate together with its lowest false acceptance rate."""
-        fnr, fpr = edges.fnr, edges.fpr
+    def needed(self, points: Curve) -> np.ndarray:
+        """Inside a cell no cost is below that of its lowest miss rate with its lowest false acceptance rate."""
+        fnr, fpr = points.fnr, points.fpr
         least = self._costs(fnr, fpr).min() + 2 * TIE
-        bound = self._costs(fnr[1:], fpr[:-1])
-        chosen = np.flatnonzero(bound <= least) + 1
+        chosen = np.flatnonzero(self._costs(fnr[1:], fpr[:-1]) <= least) + 1
         rejecting_all = self._costs(fnr[:1], fpr[:1])[0] <= least
-        return BinsNeeded(np.union1d(chosen, [1]) if rejecting_all else chosen, np.arange(0))
+        return np.union1d(chosen, [1]) if rejecting_all else chosen
 
-    def expected(self, edges: Curve, to: Bins, draws: int) -> np.ndarray:  # noqa: ARG002
-        cost = self._costs(edges.fnr, edges.fpr)
+    def expected(self, points: Curve, draws: int) -> np.ndarray:
+        cost = self._costs(points.fnr, points.fpr)
         best = int(np.argmin(cost))
-        error = self._costs(*(_spread(np.abs(rate - rate[best]), draws) for rate in (edges.fnr, edges.fpr)))
+        error = self._costs(*(_spread(np.abs(rate - rate[best]), draws) for rate in (points.fnr, points.fpr)))
         return cost - cost[best] <= SIGMAS * error
 
 

@@ -1,56 +1,110 @@
-"""The EER of each system: its target trials against the trials between it and any other."""
+"""The EER of each system, exactly: its target trials against the trials between it and any other."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.bins import BINS
-from scoring.counts import Counts, Groups, Kept, want
+from scoring.bins import LARGEST_KEY, floats_of
+from scoring.counts import Counts, Groups, Ranges
 from scoring.embeddings import Utterances
-from scoring.exact import ROOM
-from scoring.passes import count_trials
+from scoring.passes import PassOptions, count_ranges
 from tuneThreshold import Curve, Point, equal_error
 
+ROOM = 1 << 21  # cells of all systems: 32 MB
 
-def by_system(listed: Utterances, counts: Counts, groups: Groups, **options) -> list[Point | None]:
-    """The equal-error point of each system, exact unless a handful of systems have millions of equal scores.
+
+@dataclass
+class Search:
+    """The search for one system's equal-error point, in a range of numbers that becomes narrower pass by pass.
+
+    First for the score at which false acceptance passes false rejection. Should the threshold above it be the better
+    one, whose rates are known by then, then for the least score that is higher.
+
+    Attributes
+    ----------
+    trials : (2,) its non-target and target trials
+    first, last : keys of the range
+    accepted : (2,) trials with a score above the range
+    higher : keys of the range that holds the least score above this one; None where there is none
+    rates : those of the point, where only its threshold is still sought
+    point : the answer, once it is known
+    """
+
+    trials: np.ndarray
+    first: int
+    last: int
+    accepted: np.ndarray
+    higher: tuple[int, int] | None = None
+    rates: tuple[float, float] | None = None
+    point: Point | None = None
+
+    def narrow(self, histogram: np.ndarray, lowest: np.ndarray) -> None:
+        """Go on in one cell: of a (2, C) histogram whose cells begin with the keys `lowest` (C + 1,)."""
+        occupied = np.flatnonzero(histogram.any(axis=0))[::-1]
+        if self.rates:
+            place = len(occupied) - 1
+        else:
+            accepted = self.accepted[:, None] + histogram[:, occupied].cumsum(axis=1)
+            fpr, hit_rate = accepted / self.trials[:, None]
+            place = int(np.argmax(fpr >= 1 - hit_rate))
+            if place:
+                self.accepted = accepted[:, place - 1]
+                self.higher = (int(lowest[occupied[place - 1]]), int(lowest[occupied[place - 1] + 1]) - 1)
+        self.first, self.last = int(lowest[occupied[place]]), int(lowest[occupied[place] + 1]) - 1
+        if self.first == self.last:
+            self._settle(histogram[:, occupied[place]])
+
+    def _settle(self, here: np.ndarray) -> None:
+        """Take the only number that is left, at which there are so many trials: (2,)."""
+        value = floats_of(np.array([self.first]))[0]
+        if self.rates:
+            self.point = Point(float(value), *self.rates)
+            return
+        thresholds = np.array([np.nextafter(value, np.float32(np.inf)), value])
+        false_alarms, hits = np.stack([self.accepted, self.accepted + here], axis=1)
+        best = equal_error(Curve(thresholds, hits, false_alarms, int(self.trials[1]), int(self.trials[0])))
+        if best.threshold == float(value) or self.higher is None:
+            self.point = best
+        else:
+            self.rates, (self.first, self.last) = (best.fpr, best.fnr), self.higher
+
+
+def by_system(
+    listed: Utterances, counts: Counts, groups: Groups, *, options: PassOptions, title: str = "by system"
+) -> tuple[list[Point | None], int]:
+    """The equal-error point of each system.
 
     Parameters
     ----------
     listed : the utterances
     counts : of a pass that counted `groups`
-    options : `count_trials` takes them
+    options, title : of the passes
 
     Returns
     -------
-    (S,) points; None for a system with one utterance, which has no target trial. A second pass keeps the scores of the
-    bins in which the systems' curves cross; should there be more than `ROOM`, the threshold told is the border of a bin
+    (S,) points, None for a system with one utterance, which has no target trial; and how many passes it took
     """
-    histograms = _own_histograms(counts.groups, groups)
-    crossings = [_crossing(histogram) if histogram[1].any() else None for histogram in histograms]
-    scale = BINS // groups.bins
-    nothing = want(np.zeros(BINS), len(listed.systems))
-    height = 0
-    for system, crossing in enumerate(crossings):
-        if crossing:
-            lowest, highest = crossing
-            nothing.first[system], nothing.last[system] = lowest * scale, (highest + 1) * scale - 1
-            height += histograms[system][:, lowest : highest + 1].sum()
-    if height > ROOM:
-        return [
-            None if c is None else _at_border(h, c, counts, scale) for h, c in zip(histograms, crossings, strict=True)
-        ]
-    kept = count_trials(listed, counts.to, wanted=nothing, room=int(height), **options).kept_in(np.arange(BINS))
-    at_least = np.append(np.bincount(kept.bins, minlength=BINS)[::-1].cumsum()[::-1], 0)  # kept in a bin or above
-    points = []
-    for system, (histogram, crossing) in enumerate(zip(histograms, crossings, strict=True)):
-        if crossing is None:
-            points.append(None)
-            continue
-        lowest, highest = crossing
-        part = kept.part(slice(at_least[(highest + 1) * scale], at_least[lowest * scale]))
-        points.append(_equal_error(histogram, highest, part.part((part.first == system) | (part.second == system))))
-    return points
+    lowest = np.append(counts.to.lowest_keys()[:: 1 << groups.shift], LARGEST_KEY + 1)
+    searches = [_search(histogram.astype(np.int64), lowest) for histogram in _own_histograms(counts.groups, groups)]
+    cells, passes = max(ROOM // (2 * len(searches)), 2), 0
+    while any(search and search.point is None for search in searches):
+        ranges = Ranges(*np.array([_range(search, cells) for search in searches]).T, cells)
+        own = count_ranges(listed, ranges, options=options, title=title)
+        passes += 1
+        for search, shift, histogram in zip(searches, ranges.shift.tolist(), own, strict=True):
+            if search and search.point is None:
+                begins = search.first + (np.arange(cells + 1) << shift)
+                search.narrow(histogram, np.minimum(begins, search.last + 1))
+    return [search and search.point for search in searches], passes
+
+
+def _search(histogram: np.ndarray, lowest: np.ndarray) -> Search | None:
+    """The search that a system's histogram (2, bins) begins; None for a system without target trials."""
+    if not histogram[1].any():
+        return None
+    search = Search(histogram.sum(axis=1), int(lowest[0]), int(lowest[-1]) - 1, np.zeros(2, np.int64))
+    search.narrow(histogram, lowest)
+    return search
 
 
 def _own_histograms(histograms: np.ndarray, groups: Groups) -> np.ndarray:
@@ -68,36 +122,9 @@ def _own_histograms(histograms: np.ndarray, groups: Groups) -> np.ndarray:
     return own
 
 
-def _crossing(histogram: np.ndarray) -> tuple[int, int]:
-    """The bin in which the curves cross and, for the threshold above it, the next occupied one."""
-    occupied = np.flatnonzero(histogram.any(axis=0))
-    fpr, hit_rate = histogram[:, occupied[::-1]].cumsum(axis=1) / histogram.sum(axis=1, keepdims=True)
-    place = int(np.argmax(fpr >= 1 - hit_rate))
-    return int(occupied[::-1][place]), int(occupied[::-1][max(place - 1, 0)])
-
-
-def _equal_error(histogram: np.ndarray, highest: int, kept: Kept) -> Point:
-    """The point of one system, from its scores in the bins of its crossing, the upper of which is `highest`."""
-    scores, target = kept.scores, kept.first == kept.second
-    last = np.append(scores[1:] != scores[:-1], True)
-    above = histogram[:, highest + 1 :].sum(axis=1).astype(np.int64)
-    nontargets, targets = histogram.sum(axis=1).astype(np.int64)
-    return equal_error(
-        Curve(
-            np.append(np.nextafter(scores[0], np.float32(np.inf)), scores[last]),
-            np.append(0, np.cumsum(target)[last]) + above[1],
-            np.append(0, np.cumsum(~target)[last]) + above[0],
-            int(targets),
-            int(nontargets),
-        )
-    )
-
-
-def _at_border(histogram: np.ndarray, crossing: tuple[int, int], counts: Counts, scale: int) -> Point:
-    """The better of the borders around the crossing: as near as the histogram tells."""
-    nontargets, targets = histogram.sum(axis=1)
-    borders = np.arange(crossing[0] + 1, crossing[0] - 1, -1)
-    accepted = histogram[:, ::-1].cumsum(axis=1)[:, ::-1]
-    false_alarms, hits = np.append(accepted, np.zeros((2, 1)), axis=1)[:, borders].astype(np.int64)
-    values = counts.to.low + borders * scale / counts.to.scale
-    return equal_error(Curve(values, hits, false_alarms, int(targets), int(nontargets)))
+def _range(search: Search | None, cells: int) -> tuple[int, int, int]:
+    """First and last key of a system's range, and how large its cells must be; an empty one where nothing is sought."""
+    if search is None or search.point:
+        return 1, 0, 0
+    size = search.last - search.first + 1
+    return search.first, search.last, max(0, (-(-size // cells) - 1).bit_length())

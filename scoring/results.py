@@ -1,12 +1,11 @@
-"""Answers as plain dictionaries, ready for JSON: what every kind of evaluation tells in the same words."""
-
-from __future__ import annotations
+"""Answers as plain dictionaries, ready for JSON: what every kind of evaluation reports in the same words."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
 
+from scoring.operating_points import MinCost
 from settings.errors import ScoringError
 from tuneThreshold import Point, check_costs, detection_costs
 
@@ -26,11 +25,11 @@ def check_options(costs: Sequence[Cost], false_acceptances: Sequence[float], thr
         raise ScoringError(f"the threshold must be a number, not {threshold}")
 
 
-def costs_as_dict(costs: Sequence[Cost], least: Sequence[tuple[float, Point]]) -> list[dict]:
+def costs_as_dict(costs: Sequence[Cost], least: Sequence[MinCost]) -> list[dict]:
     """The least detection cost at each operating point, and where."""
     return [
-        {"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa, "min_dcf": cost, **asdict(point)}
-        for (p_target, c_miss, c_fa), (cost, point) in zip(costs, least, strict=True)
+        {"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa, "min_dcf": found.cost, **asdict(found.point)}
+        for (p_target, c_miss, c_fa), found in zip(costs, least, strict=True)
     ]
 
 
@@ -42,10 +41,11 @@ def rates_as_dict(wanted: Sequence[float], points: Sequence[Point]) -> list[dict
     ]
 
 
-def at_threshold_as_dict(point: Point, costs: Sequence[Cost]) -> dict:
+def at_threshold_as_dict(point: Point, costs: Sequence[Cost], threshold_from: str | None) -> dict:
     """Rates and actual detection costs at a threshold that comes from elsewhere."""
     return {
         **asdict(point),
+        "threshold_from": threshold_from,
         "dcf": [
             {
                 "p_target": p,

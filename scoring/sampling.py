@@ -1,7 +1,5 @@
 """A random sample of trials, which guesses where a pass over all of them should look closely."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import numba

@@ -8,8 +8,6 @@ The adaptive s-norm of Matejka et al., "Analysis of score normalization in multi
 with mean_i and std_i of the `top` highest cosines between utterance i and the cohort.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

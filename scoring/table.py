@@ -46,7 +46,7 @@ def _interval(ends: list[float] | None) -> str:
 
 
 def _points(result: dict) -> list[str]:
-    """Costs, hits at wanted false acceptance, and what a carried threshold gives."""
+    """Costs, hits at wanted false acceptance, and what the threshold of another list gives."""
     lines = []
     for cost in result["min_dcf"]:
         lines.append(
@@ -58,12 +58,11 @@ def _points(result: dict) -> list[str]:
             f"TPR       {_percent(point['tpr'])} %   at FPR {100 * point['wanted']:g} %,"
             f" threshold {point['threshold']:.6f}"
         )
-    if result.get("carried"):
-        carried = result["carried"]
-        dcf = ", ".join(f"{cost['dcf']:.5f}" for cost in carried["dcf"])
+    if given := result.get("at_dev_threshold"):
+        dcf = ", ".join(f"{cost['dcf']:.5f}" for cost in given["dcf"])
         lines.append(
-            f"at the given threshold {carried['threshold']:.6f}: FPR {_percent(carried['fpr']).strip()} %,"
-            f" FNR {_percent(carried['fnr']).strip()} %, DCF {dcf}"
+            f"at the threshold {given['threshold']:.6f} of {given['threshold_from'] or 'another list'}:"
+            f" FPR {_percent(given['fpr']).strip()} %, FNR {_percent(given['fnr']).strip()} %, DCF {dcf}"
         )
     if "cllr" in result:
         lines.append(f"Cllr      {result['cllr']:9.5f}   as scored, {result['min_cllr']:.5f} at best calibration")

@@ -1,7 +1,5 @@
 """Lists of given trials: reading them, scoring them, and what their scores say."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from scoring.embeddings import NAMED, unit_rows
+from scoring.operating_points import LeastCost
 from scoring.results import Cost, at_threshold_as_dict, check_options, costs_as_dict, rates_as_dict
 from scoring.score_norm import TOP, cohort_statistics
 from settings.errors import ScoringError
-from tuneThreshold import Curve, at_false_acceptance, at_threshold, curve_of, equal_error, min_detection_cost
+from tuneThreshold import Curve, at_false_acceptance, at_threshold, curve_of, equal_error
 
 AT_ONCE = 8192  # trials multiplied at once
 
@@ -133,13 +132,14 @@ def evaluate_trials(
     costs: Sequence[Cost] = ((0.05, 1.0, 1.0),),
     false_acceptances: Sequence[float] = (0.01, 0.001),
     threshold: float | None = None,
+    threshold_from: str | None = None,
 ) -> dict:
     """Error rates of scored trials, under the keys that `evaluate` uses: fractions, ready for JSON.
 
     Parameters
     ----------
     scores, labels : (T,) see `tuneThreshold.curve_of`
-    costs, false_acceptances, threshold : see `evaluate`
+    costs, false_acceptances, threshold, threshold_from : see `evaluate`
     """
     check_options(costs, false_acceptances, threshold)
     curve = _finite(curve_of(scores, labels))
@@ -149,11 +149,13 @@ def evaluate_trials(
         "nontarget_trials": curve.nontargets,
         "eer": point.eer,
         "threshold": point.threshold,
-        "min_dcf": costs_as_dict(costs, [min_detection_cost(curve, *cost) for cost in costs]),
+        "min_dcf": costs_as_dict(costs, [LeastCost(*cost).read(curve) for cost in costs]),
         "at_false_acceptance": rates_as_dict(
             false_acceptances, [at_false_acceptance(curve, r) for r in false_acceptances]
         ),
-        "carried": None if threshold is None else at_threshold_as_dict(at_threshold(curve, threshold), costs),
+        "at_dev_threshold": None
+        if threshold is None
+        else at_threshold_as_dict(at_threshold(curve, threshold), costs, threshold_from),
     }
 
 

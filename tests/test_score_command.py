@@ -41,7 +41,7 @@ def test_a_run_prints_a_table_and_writes_numbers_and_pictures(saved, capsys):
         "scores_dev.png",
     ]
     result = json.loads((saved / "result" / "eval_dev.json").read_text())
-    assert result["repeated"] == 3 and result["carried"]["threshold"] == 0.5
+    assert result["repeated"] == 3 and result["at_dev_threshold"]["threshold"] == 0.5
     for picture in ("det", "scores"):
         assert (saved / "result" / f"{picture}_dev.png").read_bytes().startswith(b"\x89PNG")
 

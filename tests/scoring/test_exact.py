@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from scoring import exact
+from scoring import counts as counts_of
+from scoring import exact, per_system
+from scoring.bins import BINS, spanning
 from scoring.counts import macro_weights
 from scoring.embeddings import utterances
 from scoring.histograms import TILE, score_tile, tiles
-from scoring.operating_points import AtThreshold, EqualError, FalseAcceptance, LeastCost
-from tuneThreshold import Curve, curve_of
+from scoring.operating_points import AtThreshold, EqualError, FalseAcceptance, LeastCost, MinCost
+from scoring.passes import PassOptions, count_trials
+from tuneThreshold import Curve, curve_of, equal_error
 
 QUESTIONS = [
     EqualError("pooled"),
@@ -80,8 +83,8 @@ def random_list(generator):
 
 def numbers(answer):
     """An answer as an array."""
-    point = answer[1] if isinstance(answer, tuple) else answer
-    return np.array([point.threshold, point.fpr, point.fnr, answer[0] if isinstance(answer, tuple) else 0])
+    point, cost = (answer.point, answer.cost) if isinstance(answer, MinCost) else (answer, 0)
+    return np.array([point.threshold, point.fpr, point.fnr, cost])
 
 
 def same(question, answer, curve):
@@ -90,17 +93,18 @@ def same(question, answer, curve):
     return np.allclose(numbers(answer), numbers(question.read(curve)), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("few", [exact.FEW, 0], ids=["kept whole", "streamed"])
-@pytest.mark.parametrize("room", [exact.ROOM, 400, 3], ids=["roomy", "tight", "tiny"])
+@pytest.mark.parametrize("few", [exact.FEW, 0], ids=["range", "sample"])
+@pytest.mark.parametrize("room", [exact.CELLS, 4096, 64], ids=["roomy", "tight", "tiny"])
 def test_answers_are_those_of_a_full_sort(monkeypatch, few, room):
     monkeypatch.setattr(exact, "FEW", few)
-    monkeypatch.setattr(exact, "ROOM", room)
+    monkeypatch.setattr(exact, "CELLS", room)
+    monkeypatch.setattr(exact, "WEIGHED_CELLS", room // 2)
     generator = np.random.default_rng(room)
-    for _ in range(12 if not few else 60 if room == 3 else 200):
+    for _ in range(12 if not few else 200):
         listed = utterances(*random_list(generator))
         curves = sorted_curves(listed)
-        answers, _ = exact.solve(listed, QUESTIONS, threads=2)
-        for question, answer in zip(QUESTIONS, answers, strict=True):
+        answers = exact.solve(listed, QUESTIONS, options=PassOptions(threads=2)).answers
+        for question, answer in answers.items():
             assert same(question, answer, curves[question.curve]), question
 
 
@@ -110,11 +114,12 @@ def test_a_list_of_several_tiles_is_counted_whole_and_exactly(monkeypatch, syste
     generator = np.random.default_rng(5)
     labels = generator.integers(0, systems, 2100)
     listed = utterances(generator.standard_normal((2100, 8)) + generator.standard_normal((systems, 8))[labels], labels)
-    answers, counts = exact.solve(listed, QUESTIONS, threads=2)
+    solved = exact.solve(listed, QUESTIONS, options=PassOptions(threads=2))
+    counts = solved.counts
     assert counts.pooled.sum(axis=1).tolist() == list(reversed(listed.trials()))
     np.testing.assert_allclose(counts.macro.sum(axis=1), exact.totals(listed, "macro")[::-1])
     curves = sorted_curves(listed)
-    for question, answer in zip(QUESTIONS, answers, strict=True):
+    for question, answer in solved.answers.items():
         assert same(question, answer, curves[question.curve]), question
 
 
@@ -122,6 +127,54 @@ def test_the_number_of_threads_changes_nothing():
     generator = np.random.default_rng(6)
     labels = generator.integers(0, 9, 2500)
     listed = utterances(generator.standard_normal((2500, 24)) + generator.standard_normal((9, 24))[labels], labels)
-    one, three = (exact.solve(listed, QUESTIONS, threads=threads)[0] for threads in (1, 3))
-    for question, first, second in zip(QUESTIONS, one, three, strict=True):
+    one, three = (exact.solve(listed, QUESTIONS, options=PassOptions(threads=threads)).answers for threads in (1, 3))
+    for question in QUESTIONS:
+        first, second = one[question], three[question]
         np.testing.assert_allclose(numbers(first), numbers(second), rtol=0, atol=1e-12 * (question.curve == "macro"))
+
+
+@pytest.mark.parametrize("memory", [counts_of.GROUP_MEMORY, 0], ids=["pairs", "marginals"])
+@pytest.mark.parametrize("room", [per_system.ROOM, 100], ids=["roomy", "tight"])
+def test_each_systems_answer_is_that_of_sorting_its_own_scores(monkeypatch, memory, room):
+    monkeypatch.setattr(counts_of, "GROUP_MEMORY", memory)
+    monkeypatch.setattr(per_system, "ROOM", room)
+    generator, lists = np.random.default_rng(room), 60
+    for _ in range(lists):
+        listed = utterances(*random_list(generator))
+        groups = counts_of.groups_for(len(listed.systems))
+        assert groups.pairs == bool(memory)
+        counts = exact.solve(listed, [EqualError()], groups=groups).counts
+        points, passes = per_system.by_system(listed, counts, groups, options=PassOptions(threads=2))
+        assert passes <= (64 if room == 100 else 6)
+        scores, first, second = all_scores(listed)
+        for system, point in enumerate(points):
+            mine = (first == system) | (second == system)
+            target = (first == second)[mine]
+            if point is None:
+                assert not target.any()
+                continue
+            wanted = equal_error(curve_of(scores[mine], target.astype(int)))
+            assert (point.fpr, point.fnr) == (wanted.fpr, wanted.fnr)
+            assert point.threshold == wanted.threshold or wanted.threshold == np.inf
+
+
+def test_histograms_of_systems_are_those_of_a_loop_over_their_trials():
+    """Of more than one tile, with systems of one utterance and of hundreds."""
+    generator = np.random.default_rng(0)
+    labels = np.concatenate([np.arange(300), generator.integers(300, 420, 900), generator.choice([500, 501], 900)])
+    listed = utterances(generator.standard_normal((2100, 5)), labels)
+    to = spanning(-1.0, 1.0)
+    scores, first, second = all_scores(listed)
+    weights, bins, systems = macro_weights(listed.sizes), to(scores), len(listed.systems)
+    coarse, target = bins // (BINS // 64), first == second
+    wanted = np.zeros((3, systems, 64))
+    np.add.at(wanted[0], (first[target], coarse[target]), 1)
+    for end in (first, second):
+        ends = end[~target], coarse[~target]
+        np.add.at(wanted[1], ends, 1)
+        np.add.at(wanted[2], ends, (weights[0, first] * weights[0, second])[~target])
+    counts = count_trials(listed, to, groups=counts_of.Groups(systems, 64, False), options=PassOptions(threads=2))
+    np.testing.assert_allclose(counts.groups, wanted.reshape(-1, 64), rtol=1e-12)
+    np.testing.assert_array_equal(
+        counts.pooled, [np.bincount(bins[kind], minlength=BINS) for kind in (~target, target)]
+    )

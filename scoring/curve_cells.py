@@ -1,0 +1,80 @@
+"""A curve as far as it is known: numbers cut into cells, and how many trials have a score in each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scoring.bins import LARGEST_KEY, floats_of
+from scoring.kernels import Windows
+from tuneThreshold import Curve
+
+
+@dataclass(frozen=True)
+class CurveCells:
+    """All float32 numbers in cells of neighbours.
+
+    Attributes
+    ----------
+    lower : (K,) int64, the key of the least number of each cell, rising; a cell ends where the next begins
+    counts : (2, K) non-target and target trials with a score in the cell: int64, or float64 where trials are weighed
+    trials : target and non-target trials in all
+    """
+
+    lower: np.ndarray
+    counts: np.ndarray
+    trials: tuple[int, int]
+
+    def points(self) -> Curve:
+        """The curve at the lowest score of each occupied cell, and above all; its thresholds are keys `lower`."""
+        occupied = np.flatnonzero(self.counts[0] + self.counts[1])[::-1]
+        # weights are added up in long double: a hundred thousand roundings would show in the 11th digit
+        exact = np.int64 if self.counts.dtype == np.int64 else np.longdouble
+        false_alarms, hits = (
+            np.concatenate([[0], np.cumsum(kind[occupied], dtype=exact)]).astype(self.counts.dtype)
+            for kind in self.counts
+        )
+        return Curve(np.concatenate([[LARGEST_KEY + 1], self.lower[occupied]]), hits, false_alarms, *self.trials)
+
+    def last(self, lower: np.ndarray) -> np.ndarray:
+        """(T,) int64, the key of the greatest number of the cells that begin with (T,) keys."""
+        return np.append(self.lower, LARGEST_KEY + 1)[np.searchsorted(self.lower, lower) + 1] - 1
+
+    def refined(self, windows: Windows, counts: np.ndarray) -> "CurveCells":
+        """The same with those cells divided that are windows, whose cells have `counts` (2, C)."""
+        place = np.minimum(np.searchsorted(self.lower, windows.first), len(self.lower) - 1)
+        whole = (self.lower[place] == windows.first) & (self.last(self.lower[place]) == windows.last)
+        sizes = ((windows.last - windows.first) >> windows.shift) + 1
+        mine = np.flatnonzero(whole & (windows.offset + sizes <= counts.shape[1]))  # some are not counted with weights
+        sizes = sizes[mine]
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        finer = np.repeat(windows.first[mine], sizes) + (within << np.repeat(windows.shift[mine], sizes))
+        kept = np.ones(len(self.lower), bool)
+        kept[place[mine]] = False
+        lower = np.concatenate([self.lower[kept], finer])
+        cells = np.repeat(windows.offset[mine], sizes) + within
+        both = np.concatenate([self.counts[:, kept], counts[:, cells]], axis=1)
+        order = np.argsort(lower, kind="stable")
+        return CurveCells(lower[order], both[:, order], self.trials)
+
+
+def of_bins(lowest: np.ndarray, counts: np.ndarray, trials: tuple[int, int]) -> CurveCells:
+    """Bins as cells: `lowest` (BINS,) are the keys of their least numbers. Bins that no number falls into are none."""
+    holding = np.append(np.diff(lowest) > 0, True)
+    return CurveCells(lowest[holding], counts[:, holding], trials)
+
+
+def curve_at(points: Curve, chosen: np.ndarray) -> Curve:
+    """The curve at chosen points, cells of one number each, and above all scores.
+
+    Its thresholds are these numbers, and the next above the highest of them.
+    """
+    values = floats_of(points.thresholds[chosen])
+    above = np.nextafter(values.max(initial=-np.inf), np.float32(np.inf), dtype=np.float32)
+    rows = np.concatenate([[0], chosen])
+    return Curve(
+        np.concatenate([[above], values]),
+        points.hits[rows],
+        points.false_alarms[rows],
+        points.targets,
+        points.nontargets,
+    )
