@@ -51,17 +51,24 @@ class Dataset:
         """The text of --augment's recipe, '' without one."""
         return self.augmentation.recipe.text if self.augmentation else ""
 
+    @property
+    def filters(self) -> AudioFilters:
+        """What was done to the audio: that of the cache's making, nothing without one."""
+        return getattr(self.audio, "filters", AudioFilters())
+
     def info(self) -> dict:
         """What checkpoints record of a train list: its systems and the classes of their copies, in the order of the
-        labels, its languages, its digest.
+        labels, its languages, its digest, the filters that its audio has passed.
         """
         languages = sorted(set(self.table.languages) - {""})
         real, pseudo = copies.class_names(self.table)
-        return {"classes": real, "copies": pseudo, "languages": languages, "data": self.digest()}
+        about = {"classes": real, "copies": pseudo, "languages": languages, "data": self.digest()}
+        return about | {"filters": self.filters.settings()}
 
     def digest(self) -> str:
-        """A checksum of what training draws from: paths, systems and lengths, and how crops are changed."""
+        """A checksum of what training draws from: paths, systems and lengths, filters, and how crops are changed."""
         content = repr((self.table.paths, self.table.systems)).encode() + self.lengths.tobytes()
+        content += str(self.filters).encode() if self.filters else b""
         content += repr(self.augmentation.described()).encode() if self.augmentation else b""
         return hashlib.sha256(content).hexdigest()
 
@@ -120,11 +127,10 @@ def open_trial_list(config: Config, path: str, root: str) -> Dataset | None:
 
 def open_audio(config: Config, table: UtteranceList, root: str, memory: AudioMemory | None) -> AudioFiles | CachedAudio:
     """The audio of a list, from --cache where it is given, else from its files."""
-    filters = AudioFilters(config.lowpass, config.trim_silence, config.loudness_norm)
     if config.cache:
-        return open_cache(config.cache, table, root, filters, config.nDataLoaderThread)
+        return open_cache(config.cache, table, root, config.nDataLoaderThread)
     check_root(root, table.paths)
-    return AudioFiles(table.files(root), memory, filters.apply if filters else None, copies.load)
+    return AudioFiles(table.files(root), memory, copies.load)
 
 
 def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
@@ -148,7 +154,15 @@ def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:
             mistakes.append(str(mistake))
     if mistakes:
         raise ConfigError("\n".join(dict.fromkeys(mistakes)))
+    check_filters([data for data in opened if data])
     return opened[0], opened[1], opened[2:]
+
+
+def check_filters(lists: list[Dataset]) -> None:
+    """Raises DataError where the caches of a run's lists were built with different filters."""
+    if len({data.filters for data in lists}) > 1:
+        found = [f"{data.table.source}: {data.filters}" for data in lists]
+        raise DataError(bulleted("the caches of the lists were built differently; build them alike", found))
 
 
 def check_trials(table: UtteranceList) -> None:
@@ -278,9 +292,6 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     classes = real + pseudo
     if len(classes) < 2:
         raise ConfigError(f"{data.table.source} has one system, {classes[0]}: there is nothing to distinguish")
-    if config.nClasses not in (0, len(classes)):
-        found = copies.counted(real, pseudo)
-        raise ConfigError(f"--nClasses {config.nClasses}, but {data.table.source} has {found}: leave it out")
     labels = data.table.labels(classes)
     sampler = make_sampler(config, labels, classes)
     audio, changes = data.audio, data.augmentation if data.augmentation and data.augmentation.links else None
@@ -292,5 +303,5 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
         data.audio.forget()  # what the GPU holds, the host need not
     pin = device if device.type == "cuda" else None
     length, threads = crop_samples(config.max_frames), config.nDataLoaderThread
-    cycle = config.crop_cycle
+    cycle = config.model_options.get("crop_cycle", 0)  # an option of the models that need it
     return TrainLoader(audio, data.lengths, labels, sampler, length, config.seed, threads, cycle, pin, changes)

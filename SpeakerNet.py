@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from corpus.audio import SAMPLE_RATE, Waveforms, load_audio
 from corpus.eval_loader import EvalLoader
+from corpus.filters import AudioFilters
 from DatasetLoader import Batch, TrainLoader
 from engine import checkpoints, optim
 from engine.async_step import Step, StepsInFlight
@@ -108,6 +109,7 @@ class TracingModel:
         self.net = net.to(device=device, memory_format=torch.channels_last)  # what convolutions are fastest in
         self.config, self.device, self.classes, self.languages = config, device, classes, languages
         self.copies = list(copies)
+        self.filters = AudioFilters()  # what the audio had passed on which the weights were trained
 
     @property
     def size(self) -> int:
@@ -131,14 +133,16 @@ class TracingModel:
         """Take the encoder's weights from what a checkpoint holds; `path` names it in messages."""
         convert = getattr(self.encoder, "convert_state_dict", lambda weights: weights)
         checkpoints.load_weights(self.encoder, convert(checkpoints.encoder_weights(state)), path)
+        self.filters = AudioFilters.of_checkpoint(state)
         return self
 
     def embed(self, files: Sequence[str | Path], progress: bool = False) -> np.ndarray:
-        """Embeddings (N, D) float32 of audio files of any format, rate and channel count.
+        """Embeddings (N, D) float32 of audio files of any format, rate and channel count, filtered as in training.
 
         Raises DataError that names a file which cannot be used.
         """
-        samples = [load_audio(path) for path in tqdm(files, "reading", unit="file", disable=not progress)]
+        read = (self.filters.apply(load_audio(path)) for path in files)
+        samples = list(tqdm(read, "reading", len(files), unit="file", disable=not progress))
         return self.embed_waveforms(samples, progress)
 
     def embed_waveforms(self, waveforms: Sequence[np.ndarray], progress: bool = False) -> np.ndarray:

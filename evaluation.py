@@ -9,7 +9,7 @@ import numpy as np
 import scoring
 from corpus.conditions import printed, resolve_conditions
 from corpus.embedding_file import SavedEmbeddings, write_embeddings
-from corpus.lists import UtteranceList, first_of_each
+from corpus.lists import UtteranceList
 from DatasetLoader import Dataset, open_list, open_trial_list
 from engine import checkpoints, diagnostics
 from engine.distributed import broadcast_object, rank
@@ -76,7 +76,8 @@ def score(
             raise
         log.warning("%s: no error rates: %s", data.table.source, error)
         return broadcast_object(None)
-    found = {"list": data.table.source, "checkpoint": checkpoint, "audio": how_read(model.config)} | found
+    audio = model.config.audio() | data.filters.settings()
+    found = {"list": data.table.source, "checkpoint": checkpoint, "audio": audio} | found
     scoring.write_results(found | {"skipped": data.skipped}, experiment.results, name, printed)
     log.info("\n%s", scoring.table(found, data.table.source, printed))
     return broadcast_object(found)
@@ -89,9 +90,6 @@ def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshol
         scores = scoring.score_pairs(embeddings, data.trials.first, data.trials.second, names=data.table.paths)
         return scoring.evaluate_trials(scores, data.trials.labels, costs=how(model)["costs"], **given)
     table = data.table
-    if model.config.dedup:
-        kept = first_of_each(table.paths)
-        table, embeddings = table.take(kept.tolist()), embeddings[kept]
     return scoring.evaluate(
         embeddings,
         table.systems,
@@ -106,12 +104,6 @@ def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshol
 def conditions(table: UtteranceList, model: TracingModel) -> list[str] | None:
     """The list's own column, or else what the train list's systems and languages say; None where neither is known."""
     return resolve_conditions(table.conditions, table.systems, table.languages, model.classes, model.languages)
-
-
-def how_read(config: Config) -> dict:
-    """The options that decide which samples the encoder sees."""
-    names = ("eval_frames", "num_eval", "lowpass", "trim_silence", "loudness_norm")
-    return {name: getattr(config, name) for name in names}
 
 
 def save_embeddings(path: str | Path, embeddings: np.ndarray, data: Dataset, model: TracingModel) -> None:
@@ -144,4 +136,6 @@ def score_lists(config: Config) -> None:
     for path in config.test_list:
         root = config.test_path or config.train_path
         data = open_trial_list(config, path, root) or open_list(config, path, root)
+        if model.filters != data.filters:
+            log.warning("%s: read with %s; the checkpoint was trained with %s", path, data.filters, model.filters)
         score(model, data, names[path], experiment, config.initial_model)

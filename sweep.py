@@ -10,7 +10,6 @@ import sys
 
 from tqdm import tqdm
 
-from engine.signals import Stopped
 from settings.arguments import Parser, number, whole
 from settings.console import run_command, say
 
@@ -29,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, overrides: list[str]) -> int:
     """The sweep, whose modules are imported only now: a help text needs none of them."""
+    from engine.signals import Stopped
     from sweeping.commands import sweep
 
     logging.basicConfig(format="%(message)s", handlers=[Console()], force=True)

@@ -57,7 +57,7 @@ def train(config: Config) -> None:
             trainer.start_from(config.initial_model)
         del state  # a whole copy of the network, not to be kept for hours
         progress.judge_by(dev_data.digest() if dev_data else "")
-        experiment.describe(config, device, train_data.recipe)
+        experiment.describe(config, device, info["filters"], train_data.recipe)
         experiment.write_metrics(progress.history)
         tensorboard = TensorboardLog(experiment.path / "tensorboard", progress.epoch + 1)
 

@@ -1,6 +1,6 @@
 """The subcommands of analyse.py and their options."""
 
-from analysis import probing, projection
+from analysis.choices import LEAST, METHODS, ProbeSettings
 from settings.arguments import Parser, number, whole
 
 
@@ -39,7 +39,7 @@ def add_source(parser: Parser) -> None:
 
 
 def add_probe(parser: Parser) -> None:
-    default = probing.ProbeSettings()
+    default = ProbeSettings()
     add_source(parser)
     sizes = "utterances kept of each system: as many as the smallest has (default), as most have, or N"
     parser.add_argument("--per_system", metavar="smallest|common|N", type=per_system, default="smallest", help=sizes)
@@ -58,7 +58,7 @@ def add_umap(parser: Parser) -> None:
     add_source(parser)
     parser.add_argument(
         "--method",
-        choices=projection.METHODS,
+        choices=METHODS,
         default="umap",
         help="(default: umap, and PCA where it is not installed)",
     )
@@ -79,10 +79,10 @@ def add_neighbours(parser: Parser) -> None:
 def add_report(parser: Parser) -> None:
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="folders that the trainer wrote")
     parser.add_argument("--out", metavar="FOLDER", default=".", help="where report.html goes (default: where you are)")
-    parser.add_argument("--method", choices=projection.METHODS, default="umap", help="of the map (default: umap)")
+    parser.add_argument("--method", choices=METHODS, default="umap", help="of the map (default: umap)")
     without = "leave out what needs the lists' audio: conditions, DET, probe and map"
     parser.add_argument("--no_embeddings", action="store_true", help=without)
 
 
 def per_system(text: str) -> int | str:
-    return text if text in ("smallest", "common") else whole(probing.LEAST)(text)
+    return text if text in ("smallest", "common") else whole(LEAST)(text)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from analysis import embeddings as saved
 from analysis import experiment_folder, matrix_picture, output, page, probing, projection, scatter_picture, similarity
+from analysis.choices import NAMES, ProbeSettings
 from analysis.embeddings import Embeddings
 from analysis.from_checkpoint import embed
 from analysis.report import ReportOptions, report
@@ -46,7 +47,7 @@ def run_probe(options: argparse.Namespace) -> list[str]:
         raise DataError(bulleted("--leave_out names systems that are not there", unknown))
     embeddings = embeddings.take(np.flatnonzero([system not in options.leave_out for system in embeddings.systems]))
     asked = ("per_system", "epochs", "lr", "batch_size", "seed", "repeats")
-    settings = probing.ProbeSettings(**{field: getattr(options, field) for field in asked})
+    settings = ProbeSettings(**{field: getattr(options, field) for field in asked})
     result = probing.probe(embeddings, settings, bar("probing"))
     summary = probing.summary(result, settings) | {"left_out": options.leave_out}
     write_text(folder / "probe.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -80,7 +81,7 @@ def run_umap(options: argparse.Namespace) -> list[str]:
     method, notes = projection.available(options.method)
     embeddings, folder, name = opened(options)
     places = projection.project(embeddings, method, options.seed, options.neighbours, options.min_dist)
-    title = f"{projection.NAMES[method]} of {name}"
+    title = f"{NAMES[method]} of {name}"
     written = [f"{method}.html"]
     for kind, groups in bar("drawing")(page.groupings(embeddings).items()):
         written.append(f"{method}_{kind}.png")

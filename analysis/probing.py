@@ -11,24 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from analysis.choices import LEAST, ProbeSettings
 from analysis.embeddings import Embeddings
 from settings.errors import DataError
 from settings.text import bulleted, for_terminal
-
-LEAST = 5  # utterances of a system: fewer leave nothing to test on after an 80/20 split
-
-
-@dataclass(frozen=True)
-class ProbeSettings:
-    """`per_system`: utterances kept of each system, or 'smallest' or 'common', a count that the data gives."""
-
-    per_system: int | str = "smallest"
-    test_share: float = 0.2
-    epochs: int = 50
-    lr: float = 0.1
-    batch_size: int = 128  # assumed
-    seed: int = 10
-    repeats: int = 1
 
 
 @dataclass

@@ -8,8 +8,6 @@ import numpy as np
 from analysis.embeddings import Embeddings
 from settings.errors import DataError
 
-NAMES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
-METHODS = tuple(NAMES)
 LEAST = 5  # utterances: below that neither t-SNE nor UMAP is defined
 
 

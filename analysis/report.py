@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analysis import charts, matrix_picture, page, probing, projection
+from analysis.choices import NAMES, ProbeSettings
 from analysis.embeddings import Embeddings
 from analysis.experiment_folder import Folder
 from analysis.png import png
 from analysis.tracing import Rates, trace
 from scoring.plots import det_figure
 from settings.errors import DataError
-from settings.options import Config
+from settings.options import Config, run_options
+from settings.schema import COMMAND, MACHINE
 from settings.text import for_html
-
-DULL = ("save_path", "seed", "device", "nDataLoaderThread", "audio_memory", "save_interval", "save_embeddings")
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def differences(folders: list[Folder]) -> str:
     """The options in which experiments differ; of one alone, those that are not the defaults."""
     keys = list(dict.fromkeys(key for folder in folders for key in folder.config))
     if len(folders) == 1:
-        defaults = Config().flat()
+        defaults, dull = Config().flat(), {o.name for o in run_options() if o.scope in (COMMAND, MACHINE)}
         config = folders[0].config
-        rows = [[key, in_words(config[key])] for key in keys if key not in DULL and config[key] != defaults.get(key)]
+        rows = [[key, in_words(config[key])] for key in keys if key not in dull and config[key] != defaults.get(key)]
         said = "<p>Options that are not the trainer's defaults, and the model's and loss's own.</p>"
         return f"<h2>Configuration</h2>\n{said}\n{page.table(['option', folders[0].name], rows, texts=2)}"
     absent = object()
@@ -139,7 +139,7 @@ def cells(rates: Rates) -> list[str]:
 
 def probes(name: str, found: dict[str, Embeddings], seed: int) -> str:
     """The linear probe of each experiment: accuracy over five splits, confusion matrix, most confused pairs."""
-    settings, parts = probing.ProbeSettings(seed=seed, repeats=5), []
+    settings, parts = ProbeSettings(seed=seed, repeats=5), []
     for run, embeddings in found.items():
         try:
             result = probing.probe(embeddings, settings)
@@ -170,4 +170,4 @@ def maps(name: str, found: dict[str, Embeddings], asked: ReportOptions) -> str:
     for n, (run, embeddings) in enumerate(found.items()):
         places = projection.project(embeddings, asked.method, asked.seed)
         parts.append(f"<h3>{for_html(run)}</h3>\n{page.scatter(places, embeddings, f'points{n}')}")
-    return f"<h2>{projection.NAMES[asked.method]} of {for_html(name)}</h2>\n" + "\n".join(parts)
+    return f"<h2>{NAMES[asked.method]} of {for_html(name)}</h2>\n" + "\n".join(parts)

@@ -186,22 +186,13 @@ class AudioFiles:
         Files, in the list's order; `read(i)` gives the i-th.
     memory : AudioMemory
         Decoded audio that finds no room there is read again each time. None: nothing is kept.
-    prepare : function of (T,) float32 to the same
-        Applied to every file's samples (see `corpus/filters.py`).
     load : function of a path to (T,) float32
         What reads them; see `corpus/copies.py` for another.
     """
 
-    def __init__(
-        self,
-        paths: Sequence[str | Path],
-        memory: AudioMemory | None = None,
-        prepare: Callable | None = None,
-        load: Callable = load_audio,
-    ):
+    def __init__(self, paths: Sequence[str | Path], memory: AudioMemory | None = None, load: Callable = load_audio):
         self.paths = paths
         self.memory = memory or AudioMemory()
-        self.prepare = prepare
         self.load = load
         self.kept: dict[int, np.ndarray] = {}
         self.measured = np.zeros(len(paths), np.int64)  # samples of each file when it was first read, 0 before
@@ -211,7 +202,7 @@ class AudioFiles:
 
     def take(self, rows: Sequence[int]) -> "AudioFiles":
         """The audio of these rows, in this order, with what is known and kept of it."""
-        taken = AudioFiles([self.paths[row] for row in rows], self.memory, self.prepare, self.load)
+        taken = AudioFiles([self.paths[row] for row in rows], self.memory, self.load)
         taken.kept = {new: self.kept[row] for new, row in enumerate(rows) if row in self.kept}
         taken.measured = self.measured[rows]
         return taken
@@ -221,7 +212,6 @@ class AudioFiles:
         samples = self.kept.get(index)
         if samples is None:
             samples = self.load(self.paths[index])
-            samples = self.prepare(samples) if self.prepare else samples
             before = self.measured[index]
             if before and before != len(samples):
                 raise DataError(f"{self.paths[index]}: has changed; it had {before} samples and has {len(samples)}")

@@ -22,8 +22,8 @@ from corpus.copies import split_copy
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList, located
 from engine.parallel import in_order
-from settings.errors import DataError
-from settings.text import bulleted
+from settings.errors import DataError, UserError
+from settings.text import bulleted, shown
 
 MAGIC = b"TRACING\1"  # the last byte is raised whenever the same audio would give other bytes
 FOOTER = struct.Struct("<QI8s")
@@ -141,9 +141,12 @@ class CachedAudio:
     samples : (S,) int16
     entries : list of Entry
         One for each row of the list, in its order.
+    filters : AudioFilters
+        What was done to the audio when the cache was built.
     """
 
-    def __init__(self, samples: np.ndarray, entries: list[Entry]):
+    def __init__(self, samples: np.ndarray, entries: list[Entry], filters: AudioFilters | None = None):
+        self.filters = filters or AudioFilters()
         self.samples = np.asarray(samples)  # a plain array over the mapped file: slices of a memmap cost more
         self.offset = np.array([entry.offset for entry in entries], np.int64)
         self.length = np.array([entry.length for entry in entries], np.int64)
@@ -205,29 +208,39 @@ class CachedAudio:
         return crops
 
 
-def open_cache(
-    directory: str | Path, table: UtteranceList, root: str | Path, filters: AudioFilters | None = None, threads: int = 8
-) -> CachedAudio:
-    """The cached audio of a list, after a look at every source file below `root`.
+def filters_of(cache: CacheFile) -> AudioFilters:
+    """What was done to the audio of a cache. Raises DataError where it is not known here."""
+    settings = dict(cache.recipe)
+    try:
+        known = settings.pop("sample_rate") == SAMPLE_RATE
+        filters = AudioFilters(**settings)
+    except (KeyError, TypeError, UserError):
+        known = False
+    if not known:
+        raise DataError(f"{cache.path} was built with {shown(cache.recipe)}: this version cannot; build it again")
+    return filters
+
+
+def open_cache(directory: str | Path, table: UtteranceList, root: str | Path, threads: int = 8) -> CachedAudio:
+    """The cached audio of a list, filtered as the cache was built, after a look at every source file below `root`.
 
     Where none of the source files is there (a cache taken to another machine), the cache is believed.
 
     Raises
     ------
     DataError
-        No cache of the list is in `directory`, it was built with other filters, or it is stale: it lacks files of the
-        list, or source files have changed since. The message tells the command that mends it.
+        No cache of the list is in `directory`, or it is stale: it lacks files of the list, or source files have changed
+        since. The message gives the command that mends it.
     """
-    filters = filters or AudioFilters()
     path = cache_path(directory, table)
-    mend = f"run: python dataprep.py cache {table.source} --path {root} --out {directory}{as_options(filters)}"
+    mend = f"run: python dataprep.py cache {table.source} --path {root} --out {directory}"
     copies = dict.fromkeys(filter(None, (split_copy(name)[1] for name in table.paths)))
     mend += " --copies " + " ".join(copies) if copies else ""
     if not path.exists():
         raise DataError(f"{directory} holds no cache of {table.source} (no {path.name}); {mend}")
     cache = read_cache(path)
-    if cache.recipe != recipe(filters):
-        raise DataError(f"{path} was built with {told(cache.recipe)}, and {told(recipe(filters))} is asked for; {mend}")
+    filters = filters_of(cache)
+    mend += f" {filters}" if filters else ""
     names = list(dict.fromkeys(table.paths))
     sources = [source_file(name, root) for name in names]
     now = dict(zip(names, in_order(stamp, sources, threads, ahead=64), strict=True))
@@ -241,14 +254,4 @@ def open_cache(
         ]
     if stale:
         raise DataError(bulleted(f"{path} is stale in {len(stale)} of {len(names)} files; {mend}", stale))
-    return CachedAudio(cache.samples, [cache.entries[name] for name in table.paths])
-
-
-def as_options(filters: AudioFilters) -> str:
-    """The command line that asks for these filters, with a space before it."""
-    options = f" --lowpass {filters.lowpass:g}" if filters.lowpass else ""
-    return options + "".join(f" --{name}" for name in ("trim_silence", "loudness_norm") if getattr(filters, name))
-
-
-def told(settings: dict) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    return CachedAudio(cache.samples, [cache.entries[name] for name in table.paths], filters)

@@ -1,9 +1,9 @@
-"""Audio made poorer on purpose, to ask what a network listens to: band, edge silence, loudness. Off by default.
+"""Audio made poorer on purpose, to ask what a network listens to: band, edge silence, loudness. A cache applies them.
 
 Each filter takes and gives (T,) float32 at 16 kHz, and is a function of the samples alone.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -33,9 +33,24 @@ class AudioFilters:
     def __bool__(self) -> bool:
         return self != AudioFilters()
 
+    @classmethod
+    def of_checkpoint(cls, state: dict) -> "AudioFilters":
+        """What a checkpoint's training audio had passed. Earlier versions kept it among the options."""
+        old, names = state.get("config", {}), [field.name for field in fields(cls)]
+        try:
+            return cls(**state.get("filters", {n: old[n] for n in names if n in old}))
+        except TypeError:
+            raise ConfigError("not a checkpoint of this trainer, or tampered with (see its filters)") from None
+
     def settings(self) -> dict:
-        """Name to value, for results and caches to record."""
+        """Name to value, for results, checkpoints and caches to record."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        """As the options of dataprep.py cache: "--lowpass 4000 --trim_silence"; "no filters" where there are none."""
+        words = [f"--lowpass {self.lowpass:g}"] * bool(self.lowpass)
+        words += [f"--{name}" for name in ("trim_silence", "loudness_norm") if getattr(self, name)]
+        return " ".join(words) or "no filters"
 
     def apply(self, samples: np.ndarray) -> np.ndarray:
         """(T,) float32 to (T' <= T,) float32: trimmed, then low-passed, then brought to one loudness."""

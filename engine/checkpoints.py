@@ -16,7 +16,7 @@ from settings.text import bulleted, shown
 
 FORMAT = 1
 KINDS = dict.fromkeys(("encoder", "loss", "unaveraged", "optimizer", "scaler", "progress", "config"), dict)
-KINDS |= {"classes": list, "copies": list, "languages": list, "data": str}
+KINDS |= {"filters": dict, "classes": list, "copies": list, "languages": list, "data": str}
 
 
 def write(path: str | Path, state: dict) -> None:

@@ -149,15 +149,19 @@ class Experiment:
         """How much training a kill would cost now."""
         return (time.monotonic() - self.saved) / 60
 
-    def describe(self, config: Config, device: torch.device, recipe: str = "") -> None:
-        """Write config.yaml, environment.json and, where there is a `recipe` of --augment, augmentation.yaml."""
+    def describe(self, config: Config, device: torch.device, filters: dict, recipe: str = "") -> None:
+        """Write config.yaml, environment.json and, where there is a `recipe` of --augment, augmentation.yaml.
+
+        `filters`: what the audio has passed, which environment.json keeps too.
+        """
         if not self.writes:
             return
         write_text(self.path / "config.yaml", dump(config))
         if recipe:
             write_text(self.path / "augmentation.yaml", recipe)
         lists = [path for path in (config.train_list, config.dev_list, *config.test_list) if path]
-        write_text(self.path / "environment.json", json.dumps(environment(device, lists), indent=2) + "\n")
+        found = environment(device, lists) | {"filters": filters}
+        write_text(self.path / "environment.json", json.dumps(found, indent=2) + "\n")
 
     def write_metrics(self, rows: list[dict]) -> None:
         """result/metrics.jsonl, a row an epoch."""

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from engine import checkpoints
 from engine.experiment import Experiment
+from settings.differences import differences
 from settings.errors import ConfigError, UserError
-from settings.options import FREE_TO_CHANGE, Config
-from settings.text import bulleted, shown
+from settings.options import Config
+from settings.text import bulleted
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,12 @@ def newest_sound(experiment: Experiment) -> tuple[Path | None, dict | None]:
 
 def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
     """Raises ConfigError that lists the options, and whether the train data, differ from those of the checkpoint."""
-    before, now = state.get("config", {}), config.flat()
-    differences = [
-        f"{name}: {shown(before.get(name))} in the checkpoint, {shown(now.get(name))} now"
-        for name in sorted(before.keys() | now.keys())
-        if name not in FREE_TO_CHANGE and before.get(name) != now.get(name)
-    ]
+    before = state.get("config", {})
+    found = differences(before, config, lambda option: not option.may_change, "in the checkpoint")
     if state.get("data") != data:
-        differences.append("the utterances of the train list, or their lengths, or what --augment makes of them")
-    if differences:
+        found.append(
+            "the train list's utterances or their lengths, the cache's filters, or what --augment makes of them"
+        )
+    if found:
         advice = "--restart begins anew; another --save_path with --initial_model starts from these weights"
-        raise ConfigError(bulleted(f"{path} was trained otherwise ({advice})", differences))
+        raise ConfigError(bulleted(f"{path} was trained otherwise ({advice})", found))

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from corpus.audio import SAMPLE_RATE, load_audio
-from corpus.filters import AudioFilters
 from engine.parallel import in_order, usable_cores
 from identification.remarks import remarks
 from scoring.embeddings import unit_rows
@@ -50,19 +49,11 @@ def find(sources: Sequence[str]) -> list[str]:
     return found
 
 
-def filters_of(model: TracingModel) -> Callable[[np.ndarray], np.ndarray]:
-    """What the model's own audio went through before it was embedded."""
-    config = model.config
-    filters = AudioFilters(config.lowpass, config.trim_silence, config.loudness_norm)
-    return filters.apply if filters else lambda samples: samples
-
-
 def embed_files(model: TracingModel, paths: Iterable[str], threads: int | None = None) -> Iterator[Recording]:
     """Every file's recording, in order. What cannot be read or embedded is a recording with its reason."""
     waiting: list[tuple[str, np.ndarray | None, Recording]] = []
     samples_waiting = 0
-    prepare = filters_of(model)
-    for read in in_order(lambda path: _read(path, prepare), paths, threads or usable_cores()):
+    for read in in_order(lambda path: _read(path, model.filters.apply), paths, threads or usable_cores()):
         waiting.append(read)
         samples_waiting += 0 if read[1] is None else len(read[1])
         if samples_waiting >= TOGETHER:

@@ -10,7 +10,7 @@ import numpy as np
 from corpus.audio import SAMPLE_RATE, load_audio
 from engine.atomic_files import atomic_write
 from identification.bank import Bank
-from identification.recordings import embed_waveforms, filters_of
+from identification.recordings import embed_waveforms
 from identification.scores import Prepared, against
 from SpeakerNet import TracingModel
 
@@ -30,7 +30,7 @@ class Windows:
 
 def segments(model: TracingModel, prepared: Prepared, path: str, seconds: float) -> Windows:
     """Windows that overlap by half; the last ends with the recording. Raises DataError as `load_audio`."""
-    return windows_of(model, prepared, filters_of(model)(load_audio(path)), seconds)
+    return windows_of(model, prepared, model.filters.apply(load_audio(path)), seconds)
 
 
 def windows_of(model: TracingModel, prepared: Prepared, samples: np.ndarray, seconds: float) -> Windows:

@@ -41,6 +41,8 @@ class MainModel(AASIST):
         train the back-end only
     ssl_cache : str
         folder that keeps a frozen speech model's hidden states on disk; pays where the same crops come again
+    crop_cycle : int
+        epochs after which the trainer draws the same crops again, for ssl_cache (0: never)
     ssl_freeze_epochs : int
         epochs at the start in which only the back-end is trained
     ssl_lr_scale : float
@@ -65,12 +67,13 @@ class MainModel(AASIST):
         freeze_cnn: bool = False,
         freeze_ssl: bool = False,
         ssl_cache: str = "",
+        crop_cycle: int = 0,
         ssl_freeze_epochs: int = 0,
         ssl_lr_scale: float = 1.0,
         ssl_layer_decay: float = 1.0,
         grad_checkpointing: bool = False,
     ):
-        check_ranges(ssl_mask, ssl_freeze_epochs, ssl_lr_scale, ssl_layer_decay)
+        check_ranges(ssl_mask, ssl_freeze_epochs, ssl_lr_scale, ssl_layer_decay, crop_cycle)
         if ssl_cache and (not freeze_ssl or not (ssl_layers == "last" or ssl_layers.isdecimal())):
             raise ConfigError("--ssl_cache needs --freeze_ssl, and --ssl_layers last or a number")
         speech_model = load(ssl_path, pretrained=ssl_init == "pretrained")
@@ -155,13 +158,14 @@ class MainModel(AASIST):
         return back_end | kept | new_layer
 
 
-def check_ranges(mask: float, freeze_epochs: int, lr_scale: float, layer_decay: float) -> None:
+def check_ranges(mask: float, freeze_epochs: int, lr_scale: float, layer_decay: float, crop_cycle: int) -> None:
     """ConfigError that names every option out of its range."""
     mistakes = [
         f"--{name} {value:g}: {rule}"
         for name, value, rule, right in (
             ("ssl_mask", mask, "a share, from 0 to below 1", 0 <= mask < 1),
             ("ssl_freeze_epochs", freeze_epochs, "0 or more epochs", freeze_epochs >= 0),
+            ("crop_cycle", crop_cycle, "0 or more epochs", crop_cycle >= 0),
             ("ssl_lr_scale", lr_scale, "above 0 (to train none of it, --freeze_ssl)", lr_scale > 0),
             ("ssl_layer_decay", layer_decay, "above 0, at most 1", 0 < layer_decay <= 1),
         )

@@ -15,10 +15,12 @@ import yaml
 
 from settings import plugins
 from settings.errors import ConfigError, UserError
-from settings.options import HERE_AND_NOW, LARGEST, Config
-from settings.plugins import Option
+from settings.options import Config, run_options
+from settings.retired import RETIRED, says_nothing
+from settings.schema import Option
 from settings.sources import RawValue, peek, read_command_line, read_yaml
-from settings.text import shown, suggestion, unusable
+from settings.text import enumerated, shown, suggestion
+from settings.values import checked
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,10 @@ def resolve(argv: list[str] | None = None, recorded: Callable[[str], dict] | Non
         from_checkpoint["save_path"] = RawValue(experiment_of(str(head["initial_model"].value)), "--initial_model")
     schema = run_options() + plugin_options(**chosen_plugins(head))
     given = without_replaced_plugins(from_checkpoint | from_yaml, head, schema)
-    return build(given | read_command_line(argv, schema), schema)
+    config = build(given | read_command_line(argv, schema), schema)
+    plugins.load("models", config.model)  # what cannot be imported is said at once
+    plugins.load("loss", config.trainfunc)
+    return config
 
 
 def from_values(values: dict, place: str = "") -> Config:
@@ -75,23 +80,22 @@ def without_replaced_plugins(
     return {name: entry for name, entry in given.items() if name not in replaced}
 
 
-def run_options() -> list[Option]:
-    """The fields of `Config` as options."""
-    kinds = {list[str]: str, list[float]: float}
-    declared = [f for f in fields(Config) if f.metadata]
-    defaults = Config()
-    return [Option(f.name, kinds.get(f.type, f.type), getattr(defaults, f.name), **f.metadata) for f in declared]
-
-
 def plugin_options(model: object = Config.model, trainfunc: object = Config.trainfunc) -> list[Option]:
-    """The options of the chosen model and loss. A name that is taken already is the plug-in author's mistake."""
-    found = plugins.options(plugins.load("models", model), f"model {model}")
-    found += plugins.options(plugins.load("loss", trainfunc), f"loss {trainfunc}")
-    taken = {f.name: "the trainer" for f in fields(Config)}
-    for o in found:
-        if o.name in taken:
-            raise ConfigError(f"{o.group} declares an option {o.name}, which {taken[o.name]} has already: rename it")
-        taken[o.name] = o.group
+    """The options of the chosen model and loss. A name that is taken already is the plug-in author's mistake.
+
+    (Not of one that ends in **kwargs: what it expects under the name of a run's option is that very option.)
+    """
+    taken, found = dict.fromkeys((f.name for f in fields(Config)), "the trainer"), []
+    for folder, name in (("models", model), ("loss", trainfunc)):
+        declared = plugins.declared(folder, name)
+        for o in declared.options:
+            if o.name in taken and not declared.any_keyword:
+                raise ConfigError(
+                    f"{o.group} declares an option {o.name}, which {taken[o.name]} has already: rename it"
+                )
+            if o.name not in taken:
+                found.append(o)
+        taken |= {o.name: o.group for o in found}
     return found
 
 
@@ -105,9 +109,11 @@ def build(given: dict[str, RawValue], schema: list[Option], complete: bool = Tru
     for name, entry in given.items():
         if name == "config" and entry.text:
             continue
+        if name not in known and dropped(name, entry):
+            continue
         try:
             if name not in known:
-                raise ConfigError(f"no such option{hint(name, list(known))}")
+                raise ConfigError(unknown(name, list(known)))
             values[name] = checked(entry, known[name])
         except UserError as mistake:
             mistakes.append(f"{entry.place}: {mistake}")
@@ -115,85 +121,29 @@ def build(given: dict[str, RawValue], schema: list[Option], complete: bool = Tru
         raise ConfigError("\n".join(mistakes))
     run = {f.name for f in fields(Config)}
     config = Config(**{name: value for name, value in values.items() if name in run})
-    config.model_options = {o.name: values[o.name] for o in schema if o.group.startswith("model ")}
-    config.loss_options = {o.name: values[o.name] for o in schema if o.group.startswith("loss ")}
+    config.model_options = {o.name: values[o.name] for o in schema if o.owner == "models"}
+    config.loss_options = {o.name: values[o.name] for o in schema if o.owner == "loss"}
     impossible = list(combinations_that_cannot_work(config)) if complete else []
     if impossible:
         raise ConfigError("\n".join(impossible))
     return config
 
 
-def checked(given: RawValue, option: Option) -> object:
-    """The value in the option's type and bounds. Types are checked, not cast; a command line's text is read first."""
-    if option.many:
-        items = given.value if isinstance(given.value, list) else [given.value]
-        one = Option(**{**vars(option), "many": False})
-        return [checked(RawValue(item, given.place, given.text), one) for item in items]
-    value = given.value
-    if option.truth and isinstance(value, bool):
-        value = str(value).lower()
-    if isinstance(value, str) and option.type is not str:
-        value = from_text(value, option.type, given.text)
-        value = from_text(value, float, given.text) if option.untyped and isinstance(value, str) else value
-    if option.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 1 << 1023 else math.inf
-    if type(value) is not option.type and not (option.untyped and type(value) is float):
-        raise ConfigError(f"{shown(given.value)} is not {article(option.type)}")
-    if option.type is str and unusable(value):
-        raise ConfigError(f"the value {unusable(value)}")
-    check_bounds(value, option)
-    return value
-
-
-def check_bounds(value: object, option: Option) -> None:
-    """Raises ConfigError where a value of the right type is none of the choices or out of range."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{value} is not a finite number")
-    if option.type is int and abs(value) > LARGEST:
-        raise ConfigError(f"{shown(value)} is beyond {LARGEST}, the largest whole number here")
-    if option.choices and value not in option.choices:
-        choices = [str(choice) for choice in option.choices]
-        raise ConfigError(f"{shown(value)} is none of {', '.join(choices)}{suggestion(str(value), choices)}")
-    if option.minimum is not None and value < option.minimum:
-        raise ConfigError(f"{value} is below {option.minimum}")
-    if option.above is not None and value <= option.above:
-        raise ConfigError(f"{value} must be above {option.above}")
-    if option.maximum is not None and value > option.maximum:
-        raise ConfigError(f"{value} is above {option.maximum}")
-
-
-def from_text(text: str, kind: type, command_line: bool) -> object:
-    """A number or truth value from text; the text itself where it is none. (YAML reads 1e-4 as text.)"""
-    if kind is bool:
-        return {"true": True, "false": False}.get(text.lower(), text) if command_line else text
-    if kind is int and not command_line:
-        return text
-    try:
-        return kind(text)
-    except ValueError:
-        return text
-
-
 def combinations_that_cannot_work(config: Config) -> Iterable[str]:
     """A sentence for each contradiction among options; what needs the lists is checked where they are read."""
-    if (config.score_norm == "asnorm") != bool(config.cohort):
-        yield "--score_norm asnorm and --cohort belong together: give both or neither"
     if config.eval:
         if not config.initial_model:
             yield "--eval scores a checkpoint: name it with --initial_model"
         if not config.test_list:
             yield "--eval scores lists: name them with --test_list"
-        if config.scores_out and not config.trial_list:
-            yield "--scores_out needs --trial_list: the pairs of a list are too many to write"
-        if len(config.test_list) > 1 and (config.save_embeddings or config.trial_list):
-            yield "--save_embeddings and --trial_list go with one test list"
+        if len(config.test_list) > 1 and config.save_embeddings:
+            yield "--save_embeddings goes with one test list"
         return
     if not config.train_list:
         yield "nothing to train on: name a --train_list (CSV with path,model_name), or a --config that does"
-    for name in ("save_embeddings", "trial_list", "scores_out"):
-        if getattr(config, name):
-            yield f"--{name} goes with --eval"
-    needs = plugins.utterances_needed(plugins.load("loss", config.trainfunc))
+    if config.save_embeddings:
+        yield "--save_embeddings goes with --eval"
+    needs = plugins.declared("loss", config.trainfunc).utterances
     if needs > 1 and config.sampler != "balanced":
         yield f"--trainfunc {config.trainfunc} compares utterances of one system: it needs --sampler balanced"
     if config.nPerSpeaker < needs:
@@ -215,25 +165,28 @@ def experiment_of(checkpoint: str) -> str:
 
 
 def recorded_values(recorded: dict) -> dict[str, RawValue]:
-    """What --eval takes from a checkpoint's own configuration: how it was trained, not where."""
+    """What --eval takes from a checkpoint's own configuration: how it was trained and scored, not where."""
     if not isinstance(recorded, dict) or not all(isinstance(name, str) for name in recorded):
         raise ConfigError("the checkpoint's config is not a table of options")
-    kept = {name: value for name, value in recorded.items() if name not in HERE_AND_NOW}
-    return {name: RawValue(value, f"the checkpoint's config: {name}") for name, value in kept.items()}
+    run = {o.name: o for o in run_options()}
+    kept = {name: value for name, value in recorded.items() if name not in run or run[name].recorded}
+    return {name: RawValue(value, f"the checkpoint's config: {name}", recorded=True) for name, value in kept.items()}
 
 
-def hint(name: str, known: list[str]) -> str:
-    """What the user may have meant: a known name nearby, or the plug-ins that own this very option."""
-    owners = []
-    for folder in ("models", "loss"):
-        for plugin in plugins.names(folder):
-            if any(o.name == name for o in plugins.options(plugins.load(folder, plugin), plugin)):
-                owners.append(f"{folder}/{plugin}")
-    return f" of the chosen model and loss: it belongs to {', '.join(owners)}" if owners else suggestion(name, known)
+def dropped(name: str, entry: RawValue) -> bool:
+    """Whether a retired option is left out: a checkpoint's, or one of a file that has the value it always had."""
+    nothing = says_nothing(name, entry.value)
+    if entry.recorded and name in RETIRED and not nothing and not RETIRED[name].learning:
+        log.warning("%s %s: %s", entry.place, shown(entry.value), RETIRED[name].now)
+    return (entry.recorded and name in RETIRED) or (nothing and not entry.text)
 
 
-def article(kind: type) -> str:
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text (quote it)"}[kind]
+def unknown(name: str, known: list[str]) -> str:
+    """What to say of an option that the run does not have: where it went, whose it is, or which one is near."""
+    owners = list(plugins.owners(name))
+    if owners:
+        return f"no such option of the chosen model and loss: it belongs to {enumerated(owners)}"
+    return RETIRED[name].now if name in RETIRED else f"no such option{suggestion(name, known)}"
 
 
 def dump(config: Config) -> str:

@@ -8,17 +8,21 @@ import yaml
 from settings.arguments import Parser
 from settings.errors import ConfigError
 from settings.plain_yaml import plain_value, yaml_tree
-from settings.plugins import Option
+from settings.schema import Option
 from settings.text import unusable
 
 
 @dataclass(frozen=True)
 class RawValue:
-    """A value as the user wrote it; `place` begins a sentence about it; `text`: from a command line, untyped."""
+    """A value as it was written; `place` begins a sentence about it.
+
+    `text`: from a command line, untyped. `recorded`: from a checkpoint, perhaps of an earlier version.
+    """
 
     value: object
     place: str
     text: bool = False
+    recorded: bool = False
 
 
 def command_line(schema: list[Option], add_help: bool = True) -> Parser:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from settings.errors import ConfigError, UserError
-from settings.options import Config
-from settings.resolve import build, chosen_plugins, plugin_options, run_options, without_replaced_plugins
+from settings.options import Config, run_options
+from settings.resolve import build, chosen_plugins, plugin_options, without_replaced_plugins
 from settings.sources import RawValue, read_command_line, read_yaml
 from settings.text import bulleted, suggestion
 from sweeping.sweep_file import Part, Sweep
 
 NAMING = ("model", "trainfunc", "sampler", "nOut", "seed")  # begin every run's name, varied or not
-OURS = ("save_path", "eval", "config", "save_embeddings")  # what a sweep itself decides
+OURS = ("config", *(o.name for o in run_options() if o.by_sweep))  # what a sweep itself decides
 MOST_RUNS = 10_000  # of a grid, before exclusions: more is a slip of the pen
 
 

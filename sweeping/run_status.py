@@ -5,14 +5,14 @@ from pathlib import Path
 
 from engine.locks import is_held
 from engine.run_folder import config_lists, read_config, read_metrics, read_results, result_names
+from settings.differences import differences
 from settings.errors import ConfigError
 from settings.files import read_json
+from settings.schema import MACHINE
 from settings.text import bulleted, shown
 from sweeping.grid import Run
 
 LOCK, LOG = "sweep.lock", "sweep.log"
-# Options that change where and how fast a run computes, not what.
-MACHINE = ("save_path", "device", "nDataLoaderThread", "audio_memory", "cache", "save_interval")
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,8 @@ def check_same(runs: list[Run]) -> None:
     """Raises ConfigError where a folder holds a run of another configuration: its result would pass for this one's."""
     mistakes = []
     for run in runs:
-        if not (run.folder / "config.yaml").exists():
-            continue
-        recorded, wanted = read_config(run.folder), run.config.flat()
-        for key in sorted((recorded.keys() & wanted.keys()) - set(MACHINE)):
-            if recorded[key] != wanted[key]:
-                mistakes.append(f"{run.folder} has {key} {shown(recorded[key])}, and this sweep {shown(wanted[key])}")
+        if (run.folder / "config.yaml").exists():
+            found = differences(read_config(run.folder), run.config, lambda option: option.scope != MACHINE, "there")
+            mistakes += [f"{run.folder}: {difference}" for difference in found]
     if mistakes:
         raise ConfigError(bulleted("other runs lie there: name another --save_path, or remove the folders", mistakes))

@@ -69,7 +69,7 @@ def trainer_options() -> frozenset[str]:
     names = {option.name for option in run_options()} | {"config", "help"}
     for folder in plugins.ENTRY:
         for name in plugins.names(folder):
-            names |= {option.name for option in plugins.options(plugins.load(folder, name), name)}
+            names |= {option.name for option in plugins.declared(folder, name).options}
     return frozenset(names)
 
 

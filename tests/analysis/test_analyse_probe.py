@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analysis import probing
+from analysis.choices import ProbeSettings
 from settings.errors import DataError
 from tests.analyse_data import clusters
 
@@ -48,16 +49,16 @@ def test_a_step_is_the_step_of_torch():
 
 def test_separable_systems_are_told_apart_and_shuffled_ones_are_not():
     made = clusters(5, 40)
-    found = probing.probe(made, probing.ProbeSettings())
+    found = probing.probe(made, ProbeSettings())
     assert found.accuracy[0] > 0.95
     assert found.macro_f1[0] > 0.95
     np.random.default_rng(0).shuffle(made.systems)
-    assert probing.probe(made, probing.ProbeSettings()).accuracy[0] < 0.5
+    assert probing.probe(made, ProbeSettings()).accuracy[0] < 0.5
 
 
 def test_a_probe_repeats_to_the_digit_and_another_seed_differs():
     made = clusters(4, 40, spread=1.5)
-    one, two, other = (probing.probe(made, probing.ProbeSettings(seed=s, repeats=2)) for s in (1, 1, 7))
+    one, two, other = (probing.probe(made, ProbeSettings(seed=s, repeats=2)) for s in (1, 1, 7))
     assert one.accuracy == two.accuracy
     assert np.array_equal(one.confusion, two.confusion)
     assert not np.array_equal(one.confusion, other.confusion)
@@ -72,11 +73,11 @@ def test_the_most_confused_pairs_are_told_in_words_worst_first():
 
 def test_a_probe_that_is_trained_too_little_says_so():
     small = clusters(8, 6, spread=1.5)  # 40 utterances: one step an epoch
-    short = probing.ProbeSettings(epochs=5)
+    short = ProbeSettings(epochs=5)
     result = probing.probe(small, short)
     assert not result.converged and not probing.summary(result, short)["converged"]
     (note,) = probing.convergence_note(result, short)
     assert "has not converged" in note and "after 5 steps" in note
-    long = probing.ProbeSettings(epochs=2_000)
+    long = ProbeSettings(epochs=2_000)
     assert probing.probe(small, long).converged
     assert not probing.convergence_note(probing.probe(small, long), long)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from corpus.filters import AudioFilters
 from identification.enrol import new_bank
 from scoring.backends import learn
 from settings.errors import DataError
@@ -16,7 +17,7 @@ class StubModel:
 
     def __init__(self, digest: str = "d1"):
         self.digest, self.classes, self.languages = digest, ["system 0", "system 1"], ["a"]
-        self.config = SimpleNamespace(lowpass=0, trim_silence=False, loudness_norm=False, nOut=BANDS)
+        self.config, self.filters = SimpleNamespace(nOut=BANDS), AudioFilters()
         self.most_at_once = 0
 
     def embed_waveforms(self, waveforms):

@@ -68,7 +68,7 @@ def test_contract(name):
     assert 0 <= float(accuracy) <= 100
     half, _ = loss(x.bfloat16(), torch.arange(K))
     assert half.isfinite()
-    assert all(o.help for o in plugins.options(entry, name)), "every option has a help text"
+    assert all(o.help for o in plugins.declared("loss", name).options), "every option has a help text"
     keyword_only = [p for p in inspect.signature(entry).parameters.values() if p.name not in ("nOut", "nClasses")]
     assert all(p.kind is p.KEYWORD_ONLY for p in keyword_only)
 

@@ -52,7 +52,7 @@ def noise(*shape):
 @pytest.mark.parametrize("name", NAMES)
 def test_options_are_keyword_only_typed_and_explained(name):
     entry = plugins.load("models", name)
-    assert all(o.help for o in plugins.options(entry, name))
+    assert all(o.help for o in plugins.declared("models", name).options)
     own = [p for p in inspect.signature(entry).parameters.values() if p.name != "nOut"]
     assert all(p.kind is p.KEYWORD_ONLY for p in own)
 

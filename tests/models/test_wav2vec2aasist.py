@@ -106,7 +106,7 @@ def test_layers_that_the_model_has_not_are_refused(folder, layers):
 
 
 def test_every_option_has_a_type_and_a_help_text():
-    options = plugins.options(MainModel, "model Wav2Vec2AASIST")
+    options = plugins.declared("models", "Wav2Vec2AASIST").options
     assert {"ssl_path", "ssl_init", "ssl_layers", "freeze_cnn", "ssl_layer_decay"} <= {o.name for o in options}
     assert all(o.help for o in options)
 

@@ -94,7 +94,7 @@ def test_a_folder_of_another_configuration_is_refused(tmp_path, capsys):
     run.folder.mkdir(parents=True)
     (run.folder / "config.yaml").write_text(yaml.safe_dump(run.config.flat() | {"max_epoch": 99, "device": "cuda"}))
     assert sweep.main([str(path)]) == 2
-    assert "has max_epoch 99, and this sweep 3" in capsys.readouterr().err
+    assert "max_epoch: 99 there, 3 now" in capsys.readouterr().err
 
 
 def test_the_progress_bar_shows_the_best_and_the_time_left(tmp_path):
