@@ -30,6 +30,30 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on success rename it to `path`, on failure remove it.
+
+    Raises ConfigError where `path` holds something already, or cannot be written.
+    """
+    path = Path(path).absolute()
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ConfigError(f"{path} is there already: name a new folder, or remove it")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in (file for file in temporary.rglob("*") if file.is_file()):
+                with file.open("rb+") as opened:
+                    os.fsync(opened.fileno())
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
 def link_or_copy(source: Path, path: Path) -> None:
     """Let `path` be what `source` is now: a hard link, which costs nothing, or a copy where there are none."""
     with atomic_write(path) as temporary:

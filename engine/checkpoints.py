@@ -1,4 +1,7 @@
-"""Checkpoints: our own, with all that training needs to go on, and voxceleb_trainer's, for their encoder's weights."""
+"""Checkpoints: our own, with all that training needs to go on, and voxceleb_trainer's, for their encoder's weights.
+
+Wherever a checkpoint is read, a model folder (`model_folder.py`) will do.
+"""
 
 import hashlib
 import pickle
@@ -9,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from engine import sealed_zip
+from engine import model_folder, sealed_zip
 from engine.atomic_files import atomic_write
 from settings.errors import ConfigError, UserError
 from settings.text import bulleted, shown
@@ -31,7 +34,21 @@ def write(path: str | Path, state: dict) -> None:
 
 
 def read(path: str | Path) -> dict:
-    """What a checkpoint file holds, on the CPU. Raises ConfigError where it is missing, damaged, or would run code."""
+    """What a checkpoint file, or a model folder, or one on the hub, holds, on the CPU.
+
+    Raises ConfigError where it is missing, damaged, or would run code.
+    """
+    if model_folder.is_hub_name(path):
+        path = model_folder.fetched(str(path))
+    state = model_folder.read(Path(path)) if Path(path).is_dir() else read_file(path)
+    check_tensors(state, path)
+    if "format" in state:
+        check_kinds(state, path)
+    return state
+
+
+def read_file(path: str | Path) -> dict:
+    """What a checkpoint file holds, as `read` gives it."""
     try:
         sealed_zip.check(path)
         with warnings.catch_warnings():
@@ -47,9 +64,6 @@ def read(path: str | Path) -> dict:
         raise ConfigError(f"{path}: not a checkpoint, or damaged ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(state, dict):
         raise ConfigError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
-    check_tensors(state, path)
-    if "format" in state:
-        check_kinds(state, path)
     return state
 
 

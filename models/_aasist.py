@@ -64,6 +64,8 @@ def attend(x: Tensor, scores: Callable[[slice], Tensor], width: int, temperature
     many nodes at once as the maps may take memory: they grow with the square of N, and so of an utterance's duration.
     """
     count = x.shape[1]
+    if torch.compiler.is_exporting():  # a graph for any number of nodes has no loop over them
+        return torch.softmax(scores(slice(0, count)) / temperature, dim=-1) @ x
     chunk = max(1, MOST_IN_MAPS // (len(x) * count * width))
     parts = [
         torch.softmax(scores(slice(begin, min(begin + chunk, count))) / temperature, dim=-1) @ x

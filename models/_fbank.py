@@ -39,7 +39,7 @@ class KaldiFbank(nn.Module):
         super().__init__()
         self.name, self.recipe = recipe, RECIPES[recipe]
         self.register_buffer("window", window(self.recipe.window).float(), persistent=False)
-        self.register_buffer("filters", mel_filters(self.recipe.highest).float(), persistent=False)
+        self.register_buffer("mel_weights", mel_filters(self.recipe.highest).float(), persistent=False)
 
     def count(self, samples: Tensor | int) -> Tensor | int:
         """Frames of so many samples."""
@@ -57,7 +57,7 @@ class KaldiFbank(nn.Module):
         place = torch.arange(-before, count * HOP + before, device=x.device)
         place = torch.where(place < 0, -1 - place, place)
         place = torch.where(place < end, place, 2 * end - 1 - place)
-        return x.gather(1, place.expand(len(x), -1))
+        return x.gather(1, place.expand(x.shape[0], -1))
 
     def spectrum(self, frames: Tensor) -> Tensor:
         """Frames (..., 400) to their complex spectrum (..., 256), 0 Hz to below 8 kHz. It is linear in the frames."""
@@ -68,7 +68,7 @@ class KaldiFbank(nn.Module):
 
     def log_bands(self, power: Tensor) -> Tensor:
         """Power spectrum (B, F, 256) to (B, 80, F)."""
-        return (power @ self.filters).clamp(min=FLOOR).log().transpose(1, 2)
+        return (power @ self.mel_weights).clamp(min=FLOOR).log().transpose(1, 2)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T) to (B, 80, F); rows end at `lengths` (B,), and all must make the same number of frames."""

@@ -17,8 +17,8 @@ FLOORS = (  # from the core up; DatasetLoader, models and loss stand on one floo
     "models loss DatasetLoader",
     "SpeakerNet",
     "evaluation",
-    "preparation sweeping analysis identification",
-    "trainSpeakerNet score dataprep sweep analyse identify",
+    "preparation sweeping analysis identification exporting",
+    "trainSpeakerNet score dataprep sweep analyse identify export",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 COMMANDS = FLOORS[-1].split()

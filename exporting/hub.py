@@ -1,0 +1,95 @@
+"""A model as a Hugging Face folder: model.safetensors, config.json and a model card."""
+
+import json
+from pathlib import Path
+
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from engine import checkpoints, model_folder
+from engine.atomic_files import write_text
+from exporting.card import LIBRARY, PIPELINE, TAGS, Card
+from models._ssl_weights import XLS_R_300M
+from settings.options import FREE_TO_CHANGE, HERE_AND_NOW
+from SpeakerNet import TracingModel, load_model
+
+PRIVATE = FREE_TO_CHANGE | HERE_AND_NOW | {"train_list", "train_path"}  # where somebody trained it, and on which paths
+
+
+class HubModel(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name=LIBRARY,
+    tags=list(TAGS),
+    pipeline_tag=PIPELINE,
+):
+    """A trained model with `from_pretrained`, `save_pretrained` and `push_to_hub`.
+
+    `from_pretrained` takes a folder or a name on the hub, and is as strict as `load_model`, which is what it calls.
+    """
+
+    def __init__(self, model: TracingModel):
+        super().__init__()
+        self.model, self.encoder, self.loss = model, model.net.encoder, model.net.loss
+        self.card: Card | None = None
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Waveforms (B, T) float32 at 16 kHz to embeddings (B, D)."""
+        return self.encoder(waveforms)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """The weights, and all that `load_model` needs to know besides."""
+        tensors = {name: value.cpu().clone().contiguous() for name, value in self.state_dict().items()}  # no views
+        save_file(tensors, save_directory / model_folder.WEIGHTS, {"format": "pt"})
+        options = {name: value for name, value in self.model.config.flat().items() if name not in PRIVATE}
+        if options.get("ssl_path", XLS_R_300M) != XLS_R_300M:
+            write_ssl_config(self.encoder, save_directory / "ssl")
+            options["ssl_path"] = "./ssl"
+        about = {
+            "format": checkpoints.FORMAT,
+            "options": options | ({"ssl_cache": ""} if "ssl_cache" in options else {}),
+            "classes": self.model.classes,
+            "languages": self.model.languages,
+            "sha256": model_folder.checksum(save_directory / model_folder.WEIGHTS),
+        }
+        write_text(save_directory / model_folder.CONFIG, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+
+    def generate_model_card(self, *args: object, **kwargs: object) -> ModelCard:
+        """The card of `export.py`, or the hub's plain one."""
+        return ModelCard(self.card.text()) if self.card else super().generate_model_card(*args, **kwargs)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        map_location: str = "cpu",
+    ) -> "HubModel":
+        if not Path(model_id).is_dir():
+            model_id = snapshot_download(
+                model_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+                allow_patterns=model_folder.FILES,
+            )
+        return cls(load_model(model_id, map_location)).eval()
+
+
+def write_ssl_config(encoder: nn.Module, folder: Path) -> None:
+    """The speech model's configuration, from which it is built before its weights come.
+
+    Where layers were cut off it says one more than are left: the cut, and what it does to the norm, is then repeated.
+    """
+    config = encoder.ssl_model.model.config.__class__.from_dict(encoder.ssl_model.model.config.to_dict())
+    if isinstance(encoder.ssl_model.model.encoder.layer_norm, nn.Identity):
+        config.num_hidden_layers += 1
+    config.save_pretrained(folder)
