@@ -22,7 +22,7 @@ from corpus.audio import SAMPLE_RATE, Waveforms, load_audio
 from corpus.eval_loader import EvalLoader
 from corpus.filters import AudioFilters
 from DatasetLoader import Batch, TrainLoader
-from engine import checkpoints, optim
+from engine import checkpoints, optim, training_state
 from engine.async_step import Step, StepsInFlight
 from engine.averaging import MovingAverage
 from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
@@ -347,39 +347,18 @@ class ModelTrainer:
     def state(self, progress: Progress, train_info: dict) -> dict:
         """What a checkpoint holds: all that training needs to resume exactly; `train_info`: what it is trained on.
 
-        With --ema, encoder and loss are the averaged ones, and those that the optimiser left are `unaveraged`.
+        With --ema, encoder and loss are the averaged ones.
         """
         self.flush(progress)
-        parts = {"encoder": self.net.encoder, "loss": self.net.loss}
-        weights = {name: part.state_dict() for name, part in parts.items()}
-        if self.average:
-            averaged = {name: self.average.state_dict(part) for name, part in parts.items()}
-            weights = averaged | {"unaveraged": weights | {"steps": self.average.steps}}
-        state = {
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "progress": asdict(progress),
-            "config": self.config.flat(),
-        }
-        return weights | state | train_info
+        learned = training_state.capture(self.net, self.optimizer, self.scaler, self.average)
+        return learned | {"progress": asdict(progress), "config": self.config.flat()} | train_info
 
     def restore(self, state: dict, path: str | Path) -> Progress:
         """Resume from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
         try:
-            self.load_weights(state, path)
-            if self.average:
-                self.average.restart(state["unaveraged"]["steps"])
-                self.load_weights(state["unaveraged"], path)
-            optim.restore_optimizer(self.optimizer, state["optimizer"])
-            if state["scaler"]:  # empty where the run was saved by a device without float16
-                self.scaler.load_state_dict(state["scaler"])
+            training_state.restore(state, path, self.net, self.optimizer, self.scaler, self.average)
             return Progress(**state["progress"]).checked(len(self.loader))
         except UserError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ConfigError(f"{path}: cannot resume from it ({shown(error)}); see --restart") from error
-
-    def load_weights(self, state: dict, path: str | Path) -> None:
-        """Fill encoder and loss with what a checkpoint holds. Raises ConfigError where they do not fit."""
-        checkpoints.load_weights(self.net.encoder, state["encoder"], path)
-        checkpoints.load_weights(self.net.loss, state["loss"], path)
