@@ -221,5 +221,8 @@ def run_serve(options: argparse.Namespace) -> int:
     from identification.serve import serve
 
     bank = read_bank(options.bank)
-    serve(bank, model_of(bank, options), options)
+    model = model_of(bank, options)
+    say(f"http://127.0.0.1:{options.port} shows the page, until Ctrl-C")
+    sys.stdout.flush()
+    serve(bank, model, options)
     return NAMED
