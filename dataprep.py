@@ -42,7 +42,7 @@ def parser() -> Parser:
     made.add_argument("--split", action="store_true", help="make train, dev and test with seen and unseen systems")
     made.add_argument("--seed", type=int, default=10, help="of --split (default: 10)")
 
-    made = command("audit", "read every file; tell what breaks training and what gives systems away")
+    made = command("audit", "read every file; report what breaks training and what gives systems away")
     made.add_argument("lists", nargs="+", metavar="LIST")
     add_audio_options(made)
     made.add_argument("--out", type=Path, help="folder for audit.md, audit.json and files.csv (a row for each file)")

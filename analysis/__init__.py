@@ -1,1 +1,1 @@
-"""The rooms behind analyse.py: one file per analysis, plain data in, plain data or pictures out."""
+"""The modules behind analyse.py: one analysis a file, plain data in, plain data or pictures out."""

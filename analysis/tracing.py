@@ -51,7 +51,7 @@ def trace(embeddings: Embeddings, systems: list[str], languages: list[str]) -> d
 
 
 def rates(cell: dict) -> Rates:
-    """What a report tells of a list or a condition."""
+    """What a report shows of a list or a condition."""
     interval = (cell.get("intervals") or {}).get("eer")
     det = cell.get("det") or {"fpr": [], "fnr": []}
     return Rates(

@@ -24,7 +24,7 @@ from preparation.formats import mlaad_protocol, rows
 from preparation.formats.observations import describe_counts, observe
 from preparation.formats.split import split
 from settings.errors import ConfigError, DataError
-from settings.text import bulleted
+from settings.text import bulleted, for_terminal
 
 WRONG = 1  # exit status: training would fail with this data
 
@@ -36,7 +36,7 @@ def write_lists(tables: dict[str, UtteranceList], out: Path, official: bool = Fa
         write_list(table, out / f"{name}.csv")
     print(describe_counts(tables, official))
     for remark in observe(tables):
-        print(f"\nnote: {remark}")
+        print("\nnote: " + "\n".join(map(for_terminal, remark.split("\n"))))
     print(f"\nwritten: {', '.join(str(out / f'{name}.csv') for name in tables)}")
 
 
@@ -81,7 +81,7 @@ def lists(options: argparse.Namespace) -> int:
 def without_bonafide(table: UtteranceList) -> UtteranceList:
     kept = [row for row, system in enumerate(table.systems) if system != formats.BONAFIDE]
     if len(kept) < len(table):
-        print(f"{table.source}: {len(table) - len(kept)} rows of genuine speech left out (--bonafide keeps them)")
+        print(f"{table.source}: {len(table) - len(kept)} rows of genuine speech skipped (--bonafide keeps them)")
     if not kept:
         raise DataError(f"{table.source}: nothing but genuine speech")
     return table.take(kept)

@@ -1,6 +1,6 @@
 """The findings of an audit as Markdown, most urgent first."""
 
-from settings.text import MOST_NAMED
+from settings.text import MOST_NAMED, for_markdown
 
 HEARD = (
     "Every system weighs the same in these shares; systems with fewer than 10 files are left out. The trainer hears"
@@ -12,7 +12,7 @@ def markdown(findings: dict) -> str:
     """The whole report."""
     parts = ["# Audit of the audio", verdict(findings), *duplicates(findings)]
     for source, found in findings["lists"].items():
-        parts += [f"## {source}", overview(found), *culprits(found), shortcuts(found), systems(found)]
+        parts += [f"## {for_markdown(source)}", overview(found), *culprits(found), shortcuts(found), systems(found)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -39,7 +39,7 @@ def culprits(found: dict) -> list[str]:
 
 def bullets(heading: str, places: list[str]) -> str:
     more = [f"- ... and {len(places) - MOST_NAMED} more"] if len(places) > MOST_NAMED else []
-    return "\n".join([heading, "", *(f"- {place}" for place in places[:MOST_NAMED]), *more])
+    return "\n".join([heading, "", *(f"- {for_markdown(place)}" for place in places[:MOST_NAMED]), *more])
 
 
 def duplicates(findings: dict) -> list[str]:
@@ -67,7 +67,7 @@ def shortcuts(found: dict) -> str:
     lines = ["### What gives a system away", ""]
     lines += ["| one number of a file | names its system right | guessing | finds alone |", "| --- | --- | --- | --- |"]
     for name, s in sorted(known.items(), key=lambda item: -item[1]["accuracy"]):
-        alone = ", ".join(system for system, _, _ in s["alone"]) or "-"
+        alone = ", ".join(for_markdown(system) for system, _, _ in s["alone"]) or "-"
         lines.append(f"| {name} | {s['accuracy']:.0%} | {s['chance']:.0%} | {alone} |")
     warnings = [warning(name, s) for name, s in known.items() if s["suspicious"]]
     return "\n".join([*lines, "", HEARD, "", *warnings]).rstrip()
@@ -77,10 +77,11 @@ def warning(name: str, s: dict) -> str:
     text = f"- **Warning:** {name} alone names the right one of {s['systems']} systems"
     text += f" for {s['accuracy']:.0%} of the files (guessing: {s['chance']:.0%})."
     if s["alone"]:
-        told = (
-            f"{system} ({recall:.0%} of its files, {precision:.0%} right)" for system, recall, precision in s["alone"]
+        alone = (
+            f"{for_markdown(system)} ({recall:.0%} of its files, {precision:.0%} right)"
+            for system, recall, precision in s["alone"]
         )
-        text += f" It gives away {', '.join(told)}."
+        text += f" It gives away {', '.join(alone)}."
     return text
 
 
@@ -99,12 +100,20 @@ def systems(found: dict) -> str:
     for name, row in found["systems"].items():
         only = len(row["rates"]) == 1
         rates = ", ".join(str(rate) if only else f"{rate} ({n})" for rate, n in row["rates"].items())
-        cells = [name, str(row["files"]), rates, told(row["bandwidth"], 0), told(row["loudness"], 1)]
-        lines.append(f"| {' | '.join([*cells, told(row['leading'], 2), told(row['seconds'], 2)])} |")
+        cells = [
+            for_markdown(name),
+            str(row["files"]),
+            rates,
+            median_and_range(row["bandwidth"], 0),
+            median_and_range(row["loudness"], 1),
+        ]
+        lines.append(
+            f"| {' | '.join([*cells, median_and_range(row['leading'], 2), median_and_range(row['seconds'], 2)])} |"
+        )
     return "\n".join(lines)
 
 
-def told(spread: list[float] | None, digits: int) -> str:
+def median_and_range(spread: list[float] | None, digits: int) -> str:
     if spread is None:
         return "-"
     low, middle, high = (f"{value:.{digits}f}" for value in spread)

@@ -38,7 +38,7 @@ class Shortcut:
 def predictability(values: np.ndarray, systems: list[str]) -> Shortcut | None:
     """How well `values` (N,) float predict `systems` (N). None where fewer than two systems have FEWEST utterances.
 
-    Files without a value (NaN) are left out.
+    Files without a value (NaN) are skipped.
     """
     values, names = np.asarray(values, float), np.asarray(systems)
     keep = np.isfinite(values)

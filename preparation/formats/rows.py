@@ -6,7 +6,7 @@ from pathlib import Path
 from corpus.lists import UtteranceList, language_of, outside
 from settings.errors import DataError
 from settings.files import read_text
-from settings.text import bulleted
+from settings.text import bulleted, shown, unusable
 
 BONAFIDE = "bonafide"
 LARGEST = 1 << 28  # bytes of a protocol; ASVspoof 5 has 180,000 lines, 10 MB
@@ -44,6 +44,9 @@ def table(source: Path, rows: Iterable[tuple], broken: list[str] | None = None) 
     for line, path, system, language, condition in rows:
         path, system = path.strip().removeprefix("./"), system.strip()
         wrong = outside(path, allow=False) or ("" if path and system else "the path or the system is empty")
+        wrong = wrong or next(
+            (f"{shown(cell)} {unusable(cell)}" for cell in (path, system, language) if unusable(cell)), ""
+        )
         if wrong:
             broken.append(f"{source} line {line}: {wrong}")
         else:

@@ -2,7 +2,7 @@
 
 With a header that names `Filename` and `ATK` (the trial protocols: a file stands there once for every hypothesis, and
 once in the list), and without, in ASVspoof 2019's five columns: `LA_0087 LA_T_AA12_p267_p307_266.wav - AA12 spoof`. The
-files lie in TEE/wav, EET/wav and Trials/wav of the unpacked archive; a protocol's folder, or its name, tells which.
+files lie in TEE/wav, EET/wav and Trials/wav of the unpacked archive; a protocol's folder, or its name, says which.
 Written after published code that reads these files, not after the files themselves.
 """
 

@@ -176,3 +176,16 @@ def test_predictability_weighs_systems_alike_and_leaves_out_the_rare():
 def test_missing_list_is_one_line_and_status_2(tmp_path, capsys):
     assert run(tmp_path / "none.csv", "--path", tmp_path) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_names_in_the_report_are_no_markup(tmp_path):
+    for i in range(24):
+        soundfile.write(tmp_path / f"{i}.wav", noise(rate=8_000 if i < 12 else 16_000), 8_000 if i < 12 else 16_000)
+    evil = "a|b <script>*x*\u202e"
+    rows = [(f"{i}.wav", evil if i < 12 else "=plain") for i in range(24)] + [("[no](x).wav", "=plain")]
+    assert run(listed(tmp_path, "l", rows), "--path", tmp_path, "--out", tmp_path / "out") == 1
+    text = (tmp_path / "out" / "audit.md").read_text()
+    assert r"| a\|b &lt;script&gt;\*x\*\\u202e | 12 |" in text and "<script>" not in text
+    assert r"\[no\](x).wav" in text
+    with (tmp_path / "out" / "files.csv").open(newline="") as file:
+        assert {row["system"] for row in csv.DictReader(file)} == {"a|b <script>*x*\\u202e", "'=plain"}

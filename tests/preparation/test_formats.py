@@ -150,7 +150,7 @@ def test_genuine_speech_is_left_out_unless_asked_for(tmp_path, capsys):
         (tmp_path / f"ASVspoof2019.LA.cm.{split_name}.txt").write_text(PROTOCOLS["asvspoof2019"][1])
     sources = [str(path) for path in sorted(tmp_path.glob("*.txt"))]
     assert dataprep.main(["lists", *sources, "--out", str(tmp_path / "a")]) == 0
-    assert "1 rows of genuine speech left out" in capsys.readouterr().out
+    assert "1 rows of genuine speech skipped" in capsys.readouterr().out
     assert read_list(tmp_path / "a" / "train.csv").systems == ["A01"]
     assert read_list(tmp_path / "a" / "dev.csv").conditions == ["seen_system_seen_language"]
     assert dataprep.main(["lists", *sources, "--out", str(tmp_path / "b"), "--bonafide"]) == 0
@@ -214,3 +214,10 @@ def test_folders_to_lists_that_the_trainer_reads(tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == ["dev.csv", "test.csv", "train.csv"]
     assert len(read_list(out / "train.csv").classes()) == 3
     assert "unseen system, seen language" in capsys.readouterr().out
+
+
+def test_control_characters_of_names_are_refused_before_a_list_is_written(tmp_path):
+    (tmp_path / "a\x1bb").mkdir()
+    (tmp_path / "a\x1bb" / "1.wav").touch()
+    with pytest.raises(DataError, match="holds a NUL or another control character"):
+        formats.read(tmp_path)
