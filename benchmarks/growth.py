@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from benchmarks.machine import machine
-from corpus.cache import SAMPLE, CachedAudio, Entry, index_bytes, read_cache, recipe
+from corpus.cache import CachedAudio, Entry, index_bytes, read_cache, recipe
 from corpus.crops import crop_samples, crop_starts
 from corpus.filters import AudioFilters
 from corpus.lists import read_list
+from corpus.sample_file import SAMPLE
 from corpus.samplers import BalancedSampler, RandomSampler
 from scoring.embeddings import Utterances, utterances
 from scoring.exact import solve

@@ -8,16 +8,18 @@ import json
 import logging
 import os
 import time
+import zlib
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from corpus.cache import GONE, SAMPLE, CacheFile, Entry, cache_path, index_bytes, read_cache, recipe, source_file, stamp
+from corpus.cache import GONE, CacheFile, Entry, cache_path, index_bytes, read_cache, recipe, source_file, stamp
 from corpus.copies import load
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList, located
+from corpus.sample_file import SAMPLE
 from engine.locks import Locked, hold
 from engine.parallel import in_order
 from settings.errors import ConfigError, DataError
@@ -99,7 +101,9 @@ def build(path: Path, names, stamps, root: str, before: CacheFile | None, thread
         def samples_of(row: int) -> tuple[Entry, np.ndarray]:
             known = old.get(names[row])
             if known and known.stamp == stamps[row] and not known.wrong:
-                return known, before.samples[known.offset : known.offset + known.length]
+                samples = before.samples[known.offset : known.offset + known.length]
+                if known.crc in (-1, zlib.crc32(samples.data)):
+                    return known, samples
             return decode(names[row], root, filters)
 
         todo = range(len(part.entries), len(names))
@@ -183,7 +187,7 @@ class Part:
 
     def append(self, entry: Entry, samples: np.ndarray) -> None:
         """Add a file behind the others."""
-        entry = replace(entry, offset=self.written)
+        entry = replace(entry, offset=self.written, crc=zlib.crc32(samples.data))
         self.samples_file.write(samples.data)
         self.written += entry.length
         self.entries.append(entry)

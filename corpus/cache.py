@@ -1,4 +1,4 @@
-"""A list's audio decoded once: one file of 16-bit samples and their index, mapped into memory for crops at its speed.
+"""A list's audio decoded once: one file of 16-bit samples and their index, from which a crop is one read.
 
 NAME.cache holds the samples of every file of NAME.csv (int16, little-endian, in the list's order), then the index
 (JSON), then a footer: the index's length and CRC-32, and MAGIC. So one rename makes the whole cache valid at once.
@@ -8,6 +8,7 @@ peak is brought to 32767, so that nothing is clipped and rounding stays below 1/
 """
 
 import json
+import stat
 import struct
 import zlib
 from collections.abc import Sequence
@@ -21,13 +22,13 @@ from corpus.audio import LOUDEST, SAMPLE_RATE
 from corpus.copies import split_copy
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList, located
+from corpus.sample_file import SAMPLE, SampleFile
 from engine.parallel import in_order
 from settings.errors import DataError, UserError
 from settings.text import bulleted, shown
 
 MAGIC = b"TRACING\1"  # the last byte is raised whenever the same audio would give other bytes
 FOOTER = struct.Struct("<QI8s")
-SAMPLE = np.dtype("<i2")
 GONE = (-1, 0)  # the stamp of a file that is not there
 
 
@@ -44,6 +45,7 @@ class Entry:
     length: int
     scale: float
     wrong: str = ""
+    crc: int = -1
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -76,18 +78,21 @@ def cache_path(directory: str | Path, table: UtteranceList) -> Path:
 
 @dataclass
 class CacheFile:
-    """A finished cache: its samples (S,) int16, mapped, and its entries by path."""
+    """A finished cache: its samples, and its entries by path."""
 
     path: Path
     recipe: dict
-    samples: np.ndarray
+    samples: SampleFile
     entries: dict[str, Entry]
 
 
 def read_cache(path: Path) -> CacheFile:
     """Open a finished cache. Raises DataError where it is missing, damaged, or not a cache."""
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path}: not a regular file")
+        size = status.st_size
         with path.open("rb") as file:
             if size < FOOTER.size:
                 raise DataError(f"{path}: not a cache; build it again")
@@ -109,8 +114,7 @@ def read_cache(path: Path) -> CacheFile:
     total = sum(entry.length for entry in entries)
     if start != total * SAMPLE.itemsize or any(entry.offset + entry.length > total for entry in entries):
         raise DataError(f"{path}: its index and its {start} bytes of samples disagree; remove it and build it again")
-    samples = np.memmap(path, SAMPLE, "r", shape=(total,)) if total else np.empty(0, SAMPLE)
-    return CacheFile(path, settings, samples, {entry.path: entry for entry in entries})
+    return CacheFile(path, settings, SampleFile(path), {entry.path: entry for entry in entries})
 
 
 def parsed_index(text: bytes) -> tuple[dict, list[Entry]]:
@@ -121,7 +125,7 @@ def parsed_index(text: bytes) -> tuple[dict, list[Entry]]:
     for entry in entries:
         if any(type(value) is not kind for value, kind in zip(vars(entry).values(), kinds, strict=True)):
             raise TypeError(entry)
-        if entry.offset < 0 or entry.length < 0 or not 0 <= entry.scale <= LOUDEST:
+        if entry.offset < 0 or entry.length < (not entry.wrong) or not 0 <= entry.scale <= LOUDEST:
             raise ValueError(entry)
     return dict(index["recipe"]), entries
 
@@ -138,19 +142,21 @@ class CachedAudio:
 
     Parameters
     ----------
-    samples : (S,) int16
+    samples : SampleFile
     entries : list of Entry
         One for each row of the list, in its order.
     filters : AudioFilters
         What was done to the audio when the cache was built.
     """
 
-    def __init__(self, samples: np.ndarray, entries: list[Entry], filters: AudioFilters | None = None):
+    def __init__(self, samples: SampleFile, entries: list[Entry], filters: AudioFilters | None = None):
         self.filters = filters or AudioFilters()
-        self.samples = np.asarray(samples)  # a plain array over the mapped file: slices of a memmap cost more
+        self.samples = samples
         self.offset = np.array([entry.offset for entry in entries], np.int64)
         self.length = np.array([entry.length for entry in entries], np.int64)
         self.scale = np.array([entry.scale for entry in entries], np.float32)
+        self.crc = np.array([entry.crc for entry in entries], np.int64)  # -1 where it was checked, or is not known
+        self.paths = [entry.path for entry in entries]
         self.wrong = {row: entry.wrong for row, entry in enumerate(entries) if entry.wrong}
 
     def __len__(self) -> int:
@@ -160,26 +166,34 @@ class CachedAudio:
         """The audio of these rows, in this order."""
         taken = copy(self)
         taken.offset, taken.length, taken.scale = self.offset[rows], self.length[rows], self.scale[rows]
+        taken.crc, taken.paths = self.crc[rows], [self.paths[row] for row in rows]
         taken.wrong = {new: self.wrong[row] for new, row in enumerate(rows) if row in self.wrong}
         return taken
 
     def read(self, index: int) -> np.ndarray:
         """(T,) float32 at 16 kHz. Raises DataError where the file could not be used when the cache was built."""
-        if index in self.wrong:
-            raise DataError(self.wrong[index])
-        start = self.offset[index]
-        return self.samples[start : start + self.length[index]].astype(np.float32) * self.scale[index]
+        return self.raw(index).astype(np.float32) * self.scale[index]
 
     def raw(self, index: int) -> np.ndarray:
-        """(T,) int16, to be multiplied by `scale[index]`. A copy: the mapped file is not for writing."""
-        return self.samples[self.offset[index] : self.offset[index] + self.length[index]].astype(np.int16)
+        """(T,) int16, to be multiplied by `scale[index]`. Raises DataError as `read`, and where they have changed."""
+        if index in self.wrong:
+            raise DataError(self.wrong[index])
+        samples = self.samples[self.offset[index] : self.offset[index] + self.length[index]]
+        if self.crc[index] >= 0:
+            if zlib.crc32(samples.data) != self.crc[index]:
+                raise DataError(
+                    f"{self.samples.path}: the samples of {self.paths[index]} have changed on the disk: "
+                    "remove the cache and build it again"
+                )
+            self.crc[index] = -1
+        return samples
 
     def lengths(self, threads: int = 1, description: str = "") -> tuple[np.ndarray, dict[int, str]]:  # noqa: ARG002
         """Samples of each utterance (N,) int64, and what is wrong with which row. Known, hence at once."""
         return self.length.copy(), dict(self.wrong)
 
     def forget(self) -> None:
-        """Nothing: the mapped file takes no memory that the system could not take back."""
+        """Nothing: what is read from a cache is not kept."""
 
     def gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
         """(B, length) float32: `length` samples of utterance rows[b] from starts[b] on; shorter ones are repeated.
@@ -200,6 +214,8 @@ class CachedAudio:
         crops = np.empty((len(rows), length), np.float32)
         begins = self.offset[rows] + starts
         for crop, row, begin, enough in zip(crops, rows.tolist(), begins.tolist(), lengths >= length, strict=True):
+            if self.crc[row] >= 0:
+                self.raw(row)  # the first use of an utterance looks at all of it
             if enough:
                 crop[:] = self.samples[begin : begin + length]
                 crop *= self.scale[row]

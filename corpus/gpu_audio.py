@@ -33,7 +33,7 @@ class GpuAudio:
         begin = 0
         for row in progress(range(len(lengths)), str(device)):
             raw = audio.raw(row) if cached else audio.read(row)
-            self.samples[begin : begin + len(raw)] = torch.from_numpy(raw)
+            self.samples[begin : begin + len(raw)] = torch.tensor(raw)
             begin += len(raw)
 
     def upload(self, indices: np.ndarray) -> torch.Tensor:

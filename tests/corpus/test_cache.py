@@ -255,7 +255,7 @@ def test_a_torn_journal_or_part_is_resumed_as_far_as_it_holds(tmp_path, torn):
     rows = [[getattr(e, f) for f in e.__dataclass_fields__] for e in whole.entries.values()]
     settings = whole.recipe | ({"lowpass": 10.0} if torn == "other filters" else {})
     journal = "\n".join(json.dumps(line) for line in [settings, *rows[:6]]) + "\n"
-    part = whole.samples[: rows[6][3]].tobytes()
+    part = whole.samples[0 : rows[6][3]].tobytes()
     (out / ".train.journal").write_text(journal[:-20] if torn in ("journal", "both") else journal)
     (out / ".train.part").write_bytes(part[:-5_000] if torn in ("part", "both") else part + b"torn tail")
     built = build_cache(out, table, tmp_path, threads=2)

@@ -164,7 +164,7 @@ def lie(path, change) -> None:
     whole = read_cache(path)
     entries = [vars(entry) for entry in whole.entries.values()]
     index = index_bytes(whole.recipe, [Entry(**(e | change if n == 0 else e)) for n, e in enumerate(entries)])
-    content = path.read_bytes()[: whole.samples.nbytes] + index
+    content = path.read_bytes()[: 2 * sum(e["length"] for e in entries)] + index
     path.unlink()
     path.write_bytes(content)
 
