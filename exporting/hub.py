@@ -11,10 +11,8 @@ from engine import checkpoints, model_folder
 from engine.atomic_files import write_text
 from exporting.card import LIBRARY, PIPELINE, TAGS, Card
 from models._ssl_weights import XLS_R_300M
-from settings.options import FREE_TO_CHANGE, HERE_AND_NOW
+from settings.options import run_options
 from SpeakerNet import TracingModel, load_model
-
-PRIVATE = FREE_TO_CHANGE | HERE_AND_NOW | {"train_list", "train_path"}  # where somebody trained it, and on which paths
 
 
 class HubModel(
@@ -42,7 +40,10 @@ class HubModel(
         """The weights, and all that `load_model` needs to know besides."""
         tensors = {name: value.cpu().clone().contiguous() for name, value in self.state_dict().items()}  # no views
         save_file(tensors, save_directory / model_folder.WEIGHTS, {"format": "pt"})
-        options = {name: value for name, value in self.model.config.flat().items() if name not in PRIVATE}
+        private = {
+            o.name for o in run_options() if o.may_change and not o.audio
+        }  # where it was trained, on which paths
+        options = {name: value for name, value in self.model.config.flat().items() if name not in private}
         if options.get("ssl_path", XLS_R_300M) != XLS_R_300M:
             write_ssl_config(self.encoder, save_directory / "ssl")
             options["ssl_path"] = "./ssl"
