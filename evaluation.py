@@ -15,6 +15,7 @@ from engine import checkpoints, diagnostics
 from engine.distributed import broadcast_object, rank
 from engine.experiment import Experiment
 from engine.run_folder import config_lists, result_names
+from scoring.table import table as table_of
 from settings.errors import ScoringError
 from settings.options import Config
 from SpeakerNet import TracingModel, model_of
@@ -79,7 +80,7 @@ def score(
     audio = model.config.audio() | data.filters.settings()
     found = {"list": data.table.source, "checkpoint": checkpoint, "audio": audio} | found
     scoring.write_results(found | {"skipped": data.skipped}, experiment.results, name, printed)
-    log.info("\n%s", scoring.table(found, data.table.source, printed))
+    log.info("\n%s", table_of(found, data.table.source, printed))
     return broadcast_object(found)
 
 

@@ -30,6 +30,7 @@ from scoring.exact import solve
 from scoring.histograms import TILE, score_tile, tiles
 from scoring.operating_points import EqualError
 from scoring.passes import PassOptions
+from scoring.table import table as table_of
 
 
 def official(archive: str, which: str) -> dict[str, np.ndarray]:
@@ -141,7 +142,7 @@ def report(name: str, columns: dict[str, np.ndarray], size: int, args: argparse.
         result = {}
         seconds = timed(lambda: result.update(scoring.evaluate(embeddings, **columns, **how)))
         print(f"  whole evaluation          {seconds:8.3f} s")
-        print(scoring.table(result) if args.table else f"  EER {100 * result['eer']:.4f} %")
+        print(table_of(result) if args.table else f"  EER {100 * result['eer']:.4f} %")
         for condition, cell in (result["conditions"] or {}).items():
             trials = cell["target_trials"] + cell["nontarget_trials"]
             print(f"    {printed(condition):32} {cell['utterances']:7,} utterances {trials:13,} trials")

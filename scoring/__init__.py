@@ -1,19 +1,23 @@
 """Trials and their error rates, from arrays alone: all pairs of a list scored exactly, trial lists, results, plots."""
 
-from scoring.all_pairs import evaluate
-from scoring.files import write_results, write_scores
-from scoring.plots import draw_det, draw_scores
-from scoring.table import table
-from scoring.trial_list import evaluate_trials, read_trials, score_pairs
+import importlib
 
-__all__ = [
-    "draw_det",
-    "draw_scores",
-    "evaluate",
-    "evaluate_trials",
-    "read_trials",
-    "score_pairs",
-    "table",
-    "write_results",
-    "write_scores",
-]
+WHERE = {
+    "draw_det": "plots",
+    "draw_scores": "plots",
+    "evaluate": "all_pairs",
+    "evaluate_trials": "trial_list",
+    "read_trials": "trial_list",
+    "score_pairs": "trial_list",
+    "write_results": "files",
+    "write_scores": "files",
+}
+
+__all__ = list(WHERE)
+
+
+def __getattr__(name: str) -> object:
+    """Each from its module, imported when it is first asked for (PEP 562): importing this package costs nothing."""
+    if name not in WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"scoring.{WHERE[name]}"), name)

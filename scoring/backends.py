@@ -22,12 +22,12 @@ from scipy import linalg
 
 from engine.atomic_files import atomic_write
 from scoring.arrays import read_arrays
+from scoring.choices import BACKENDS as NAMES
 from scoring.embeddings import Utterances, unit_rows, utterances
 from scoring.shrinkage import ledoit_wolf, spread
 from settings.errors import ScoringError
 from settings.text import suggestion
 
-NAMES = ("cosine", "wccn", "lda", "plda")
 AT_ONCE = 8192  # rows mapped at once
 
 

@@ -23,12 +23,12 @@ import numpy as np
 from scipy import linalg
 from scipy.special import logsumexp, softmax
 
+from scoring.choices import OF_LOGITS
+from scoring.choices import OPENSET_SCORES as NAMES
 from scoring.embeddings import unit_rows
 from scoring.shrinkage import spread
 from settings.errors import ScoringError
 
-OF_LOGITS = ("msp", "energy", "sme", "nsd")
-NAMES = (*OF_LOGITS, "centroid", "knn", "mahalanobis")
 AT_ONCE = 1024  # rows compared with the whole train list at once
 
 

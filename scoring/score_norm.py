@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from scoring.choices import TOP
 from scoring.embeddings import Utterances, unit_rows
 from settings.errors import ScoringError
 
-TOP = 300
 ROWS = 1024  # scored against the cohort at once
 
 

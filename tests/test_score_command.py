@@ -103,7 +103,7 @@ def test_normalised_scores_are_told_for_pairs_and_for_trials(saved, capsys):
         (["dev.npz", "--score_norm", "asnorm"], "belong together"),
         (["dev.npz", "--cohort", "cohort.npz"], "belong together"),
         (["dev.npz", "--cost", "2", "1", "1"], "p_target"),
-        (["dev.npz", "--threads", "0"], "--threads must be"),
+        (["dev.npz", "--threads", "0"], "--threads: '0' is not"),
         (["dev.npz", "--device", "warp"], "device warp cannot be used"),
         (["dev.npz", "--out", "dev.npz/x"], "cannot be written"),
     ],

@@ -9,9 +9,10 @@ import pytest
 import scoring
 from corpus.conditions import CONDITIONS, conditions_of
 from corpus.lists import first_of_each
-from scoring import cllr, evaluate, exact, table
+from scoring import cllr, evaluate, exact
 from scoring.cllr import min_cllr
 from scoring.embeddings import unit_rows, utterances
+from scoring.table import table
 from settings.errors import ScoringError
 from tuneThreshold import curve_of, equal_error
 

@@ -14,6 +14,8 @@ from tests.conftest import ROOT
 HEAVY = ("torch", "torchaudio", "tensorboard", "transformers", "matplotlib", "numba", "scipy", "sklearn", "ray")
 COMMANDS = {
     "trainSpeakerNet.py": ["", "--model Wav2Vec2AASIST --trainfunc ge2e"],
+    "score.py": ["", "openset"],
+    "identify.py": [""],
     "sweep.py": [""],
     "dataprep.py": ["", "protocol", "lists", "audit", "cache", "download"],
     "analyse.py": ["", "probe", "umap", "confusions", "neighbours", "report"],
