@@ -47,12 +47,20 @@ def against(prepared: Prepared, embeddings: np.ndarray) -> np.ndarray:
     points = unit_rows(points)
     if bank.scorer == "centroid":
         return points.astype(np.float64) @ prepared.means.T
-    cosines = points @ prepared.rows.T
-    scores = np.empty((len(points), len(bank.systems)))
-    for system, (start, end) in enumerate(zip(prepared.starts[:-1], prepared.starts[1:], strict=True)):
-        own = cosines[:, start:end]
-        k = min(NEIGHBOURS, own.shape[1])
-        scores[:, system] = np.partition(own, own.shape[1] - k, axis=1)[:, -k:].mean(axis=1)
+    return _nearest_mean(points @ prepared.rows.T, prepared.starts)
+
+
+def _nearest_mean(cosines: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(N, S) means of the `NEIGHBOURS` highest of (N, R) cosines to the rows of each system."""
+    sizes = np.diff(starts)
+    if (sizes == sizes[0]).all():  # thousands of systems at once
+        k = min(NEIGHBOURS, int(sizes[0]))
+        own = cosines.reshape(len(cosines), len(sizes), -1)
+        return np.partition(own, own.shape[2] - k, axis=2)[:, :, -k:].mean(axis=2, dtype=np.float64)
+    scores = np.empty((len(cosines), len(sizes)))
+    for system, (start, size) in enumerate(zip(starts[:-1], sizes, strict=True)):
+        own, k = cosines[:, start : start + size], min(NEIGHBOURS, int(size))
+        scores[:, system] = np.partition(own, size - k, axis=1)[:, -k:].mean(axis=1)
     return scores
 
 

@@ -113,12 +113,14 @@ def blocks(page: Page):
         gr.HTML("<h2>Which known system made this recording, or none of them?</h2>")
         gr.HTML(f"<pre style='white-space: pre-wrap; font-size: 12px'>{escape(page.header)}</pre>")
         with gr.Tab("One recording"):
-            given = gr.Audio(sources=["upload", "microphone"], type="filepath", label="drop a file, or record")
+            given = gr.Audio(
+                sources=["upload", "microphone"], type="filepath", label="drop a file, or record", buttons=[]
+            )
             gr.HTML(f"<small>Up to {page.limits.seconds:.0f} s and {LARGEST}. Nothing leaves this machine.</small>")
             ask = gr.Button("Examine", variant="primary", elem_id="examine")
             answer = gr.HTML(elem_id="answer")
-            figures = [gr.Plot(label="scores over time"), gr.Plot(label="spectrogram")]
-            near = [gr.Audio(label="near", interactive=False, visible=False) for _ in range(NEAREST)]
+            figures = [gr.Plot(show_label=False), gr.Plot(show_label=False)]
+            near = [gr.Audio(label="near", interactive=False, visible=False, buttons=[]) for _ in range(NEAREST)]
 
             def shown(path: str | None) -> list:
                 html, first, second, *sounds = page.one(path)

@@ -93,6 +93,17 @@ def test_knn_takes_the_mean_of_the_five_highest_cosines():
     np.testing.assert_allclose(against(prepare(bank), rows[3:4])[0], expected, rtol=1e-5)
 
 
+def test_knn_of_systems_with_different_numbers_of_files_is_the_same():
+    rows, labels, paths = clouds()
+    kept = [n for n in range(len(rows)) if n % 12 < 3 + n // 12]  # 3 files of the first system, 4 of the second, ...
+    own = [[column[n] for n in kept] for column in (labels, paths)]
+    bank = new_bank(rows[kept], *own, backend=made_bank().backend, checkpoint="d1", model="m", scorer="knn")
+    queries, _, _ = clouds(seed=7)
+    unit = queries[3] / np.linalg.norm(queries[3])
+    expected = [np.sort(bank.rows[bank.owners == s] @ unit)[-5:].mean() for s in range(8)]
+    np.testing.assert_allclose(against(prepare(bank), queries[3:4])[0], expected, rtol=1e-5)
+
+
 def test_nearest_files_come_most_alike_first():
     bank = made_bank()
     found = nearest(prepare(bank), bank.rows[17], 3)
