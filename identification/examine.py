@@ -11,7 +11,7 @@ from corpus.audio import SAMPLE_RATE, load_audio
 from identification.answers import Answer, answer
 from identification.bank import UNKNOWN
 from identification.output import verdict_line
-from identification.recordings import Recording, embed_waveforms, filters_of
+from identification.recordings import Recording, embed_waveforms
 from identification.remarks import remarks
 from identification.scores import Prepared, against, nearest
 from identification.segments import figure, windows_of
@@ -44,7 +44,7 @@ def examine(
     """The answer to a file, whatever is in it; `name` is what it was called where it came from."""
     try:
         samples = bounded(path, limits)
-        embedding = embed_waveforms(model, [filters_of(model)(samples)])[0]
+        embedding = embed_waveforms(model, [model.filters.apply(samples)])[0]
     except UserError as error:
         return Examined(Answer(name, reason=str(error).replace(path, name).removeprefix(f"{name}: ")))
     recording = Recording(name, len(samples) / SAMPLE_RATE, embedding, tuple(remarks(samples)))
@@ -101,7 +101,7 @@ def over_time(model: TracingModel, prepared: Prepared, found: Examined):
     if found.samples is None or prepared.bank.calibration is None:
         return None
     try:
-        windows = windows_of(model, prepared, filters_of(model)(found.samples), WINDOW)
+        windows = windows_of(model, prepared, model.filters.apply(found.samples), WINDOW)
     except UserError:
         return None
     return figure(windows, prepared.bank, "likelihood ratio over time, windows of 1 s")
