@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from settings.errors import ConfigError
-from settings.text import for_terminal
+from settings.text import enumerated, for_terminal
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -61,7 +61,7 @@ def load(path: str, pretrained: bool) -> "PreTrainedModel":
     missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})  # which only masking needs
     if missing:
         raise ConfigError(
-            f"--ssl_path {path}: the weights lack {len(missing)} of the model's tensors ({', '.join(missing[:3])} …): "
+            f"--ssl_path {path}: the weights lack {len(missing)} tensors of the model ({enumerated(missing, most=3)}): "
             "the download is incomplete, or config.json belongs to another model"
         )
     return model

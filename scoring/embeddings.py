@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from settings.errors import ScoringError
+from settings.text import enumerated
 
 CHUNK = 512  # rows converted at once: a memory-mapped array is never in memory twice
-NAMED = 5  # culprits that an error names before it says how many more there are
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,7 @@ def _culprits(embeddings: np.ndarray, bad: list[int], names: Sequence | None) ->
     def fault(row: np.ndarray) -> str:
         return "NaN" if np.isnan(row).any() else "infinite" if np.isinf(row).any() else "all zero"
 
-    told = [
-        f"{f'utterance {row}' if names is None else names[row]} ({fault(np.asarray(embeddings[row]))})"
-        for row in bad[:NAMED]
+    culprits = [
+        f"{f'utterance {row}' if names is None else names[row]} ({fault(np.asarray(embeddings[row]))})" for row in bad
     ]
-    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    return f"embeddings without a direction cannot be scored: {', '.join(told)}{more}"
+    return f"embeddings without a direction cannot be scored: {enumerated(culprits)}"

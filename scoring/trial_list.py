@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scoring.embeddings import NAMED, unit_rows
+from scoring.embeddings import unit_rows
 from scoring.operating_points import LeastCost
 from scoring.results import Cost, at_threshold_as_dict, check_options, costs_as_dict, rates_as_dict
 from scoring.score_norm import TOP, cohort_statistics
 from settings.errors import ScoringError
+from settings.text import enumerated
 from tuneThreshold import Curve, at_false_acceptance, at_threshold, curve_of, equal_error
 
 AT_ONCE = 8192  # trials multiplied at once
@@ -61,8 +62,7 @@ def read_trials(path: str | Path, names: Sequence[str]) -> TrialList:
     if columns is None:
         raise ScoringError(f"{path} has no trial in it")
     if missing:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        raise ScoringError(f"{path}: there is no embedding of {', '.join(missing[:NAMED])}{more}")
+        raise ScoringError(f"{path}: there is no embedding of {enumerated(missing)}")
     return TrialList(np.array(first), np.array(second), np.array(labels) if labels else None)
 
 

@@ -98,8 +98,12 @@ def bulleted(heading: str, items: Sequence[str], most: int = MOST_NAMED) -> str:
       b.wav
       ... and 1 more
     """
-    more = [f"... and {len(items) - most:,} more"] if len(items) > most else []
-    return "\n  ".join([f"{heading}:", *items[:most], *more])
+    return "\n  ".join([f"{heading}:", *limited(items, most)])
+
+
+def limited(items: Sequence[str], most: int = MOST_NAMED) -> list[str]:
+    """The first items, and a last one that counts the rest."""
+    return [*items[:most], *([f"... and {len(items) - most:,} more"] if len(items) > most else [])]
 
 
 def enumerated(items: Sequence[str], most: int = 5) -> str:

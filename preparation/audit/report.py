@@ -1,6 +1,6 @@
 """The findings of an audit as Markdown, most urgent first."""
 
-from settings.text import MOST_NAMED, for_markdown
+from settings.text import for_markdown, limited
 
 HEARD = (
     "Every system weighs the same in these shares; systems with fewer than 10 files are left out. The trainer hears"
@@ -38,8 +38,7 @@ def culprits(found: dict) -> list[str]:
 
 
 def bullets(heading: str, places: list[str]) -> str:
-    more = [f"- ... and {len(places) - MOST_NAMED} more"] if len(places) > MOST_NAMED else []
-    return "\n".join([heading, "", *(f"- {for_markdown(place)}" for place in places[:MOST_NAMED]), *more])
+    return "\n".join([heading, "", *(f"- {for_markdown(place)}" for place in limited(places))])
 
 
 def duplicates(findings: dict) -> list[str]:
