@@ -42,7 +42,7 @@ def fetched(name: str, revision: str | None = None) -> Path:
 
 
 def read(folder: Path) -> dict:
-    """What a checkpoint would hold: `encoder` and `loss` by name, `config`, `classes`, `languages`, `format`.
+    """What a checkpoint would hold: `encoder`, `loss`, `config`, `classes`, `copies`, `languages`, `format`.
 
     Raises ConfigError where a file is missing, damaged or of another kind.
     """
@@ -54,7 +54,8 @@ def read(folder: Path) -> dict:
         if part not in PARTS or not rest:
             raise ConfigError(f"{folder / WEIGHTS}: not a model of this trainer (it holds {shown(name)})")
         state[part][rest] = tensor
-    return state | {"config": inside(about["options"], folder)} | {key: about[key] for key in KEYS}
+    state |= {"config": inside(about["options"], folder), "copies": about.get("copies", [])}
+    return state | {key: about[key] for key in KEYS}
 
 
 def described(folder: Path) -> dict:

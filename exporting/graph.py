@@ -35,11 +35,12 @@ class FromWaveform(nn.Module):
         if getattr(self.encoder, "cache", None):
             self.encoder.cache = None  # of hidden states, on this machine's disk
         self.loss = model.net.loss.eval() if hasattr(model.net.loss, "logits") else None
+        self.systems = len(model.classes) if model.copies else None  # whose logits come first
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
         """(B, T) to (B, D), or to that and (B, C)."""
         embedding = self.encoder(waveform)
-        return (embedding,) if self.loss is None else (embedding, self.loss.logits(embedding))
+        return (embedding,) if self.loss is None else (embedding, self.loss.logits(embedding)[:, : self.systems])
 
     def example(self) -> Tensor:
         """A batch to trace."""

@@ -51,6 +51,7 @@ class HubModel(
             "format": checkpoints.FORMAT,
             "options": options | ({"ssl_cache": ""} if "ssl_cache" in options else {}),
             "classes": self.model.classes,
+            "copies": self.model.copies,
             "languages": self.model.languages,
             "sha256": model_folder.checksum(save_directory / model_folder.WEIGHTS),
         }

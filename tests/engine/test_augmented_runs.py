@@ -52,17 +52,17 @@ def test_threads_change_nothing_and_every_draw_matters(augmented, tmp_path):
 
 
 def test_the_batches_are_changed_crops_new_in_every_epoch_and_again_in_a_cycle(augmented):
-    def batches(options, *more):
-        config = resolve(command(options, *more))
-        data = DatasetLoader.open_lists(config)[0]
-        loader = DatasetLoader.make_loader(config, data, torch.device("cpu"))
-        return loader, [[batch.waveforms.numpy() for batch in loader.epoch(epoch)] for epoch in (0, 1, 2)]
+    config = resolve(command(augmented))
+    loader = DatasetLoader.make_loader(config, DatasetLoader.open_lists(config)[0], torch.device("cpu"))
 
-    loader, found = batches(augmented)
+    def batches():
+        return [[batch.waveforms.numpy() for batch in loader.epoch(epoch)] for epoch in (0, 1, 2)]
+
+    found = batches()
     assert loader.reads > loader.length and all(b.shape[1] == loader.length for epoch in found for b in epoch)
     assert not np.array_equal(found[0][0], found[1][0])
-    _, cycled = batches(augmented, "--crop_cycle", 2)
-    whole = [{crop.tobytes() for batch in epoch for crop in batch} for epoch in cycled]
+    loader.crop_cycle = 2
+    whole = [{crop.tobytes() for batch in epoch for crop in batch} for epoch in batches()]
     shared = len(whole[0] & whole[2])  # which utterances are drawn is another matter, and a few sit an epoch out
     assert shared >= 0.9 * len(whole[0]) and not whole[0] & whole[1]
 
