@@ -17,8 +17,9 @@ import yaml
 from corpus.augmentation.kinds import as_number, checked, known_kind, parameters
 from corpus.copies import check_copy
 from settings.errors import ConfigError, UserError
-from settings.sources import plain_value
-from settings.text import shown, suggestion
+from settings.files import read_text
+from settings.plain_yaml import LARGEST, Loader, plain_value
+from settings.text import for_terminal, shown, suggestion
 
 CLASSIC = Path(__file__).parent.parent.parent / "configs/augmentation/classic.yaml"  # what --augment true means
 COPY_CLASSES = ("system", "copy")
@@ -67,12 +68,16 @@ def find_recipe(augment: str) -> Recipe | None:
     """The recipe of --augment: a YAML file, `true` for voxceleb_trainer's, `false` or nothing for none."""
     if augment.lower() in ("", "false"):
         return None
-    return read_recipe(CLASSIC if augment.lower() == "true" else augment)
+    if augment.lower() == "true":
+        return read_recipe(CLASSIC)
+    if not Path(augment).exists():
+        raise ConfigError(f"--augment {augment}: no such file (a YAML file, true or false)")
+    return read_recipe(augment)
 
 
 def read_recipe(path: str | Path) -> Recipe:
     """The recipe of a YAML file. Raises ConfigError with every mistake at once, with file and line."""
-    text = yaml_text(path)
+    text = read_text(path, LARGEST)
     root = yaml_root(path, text)
     reader = Reader(str(path))
     entries = reader.mapping(root, ("copies", "copy_classes", "chain"))
@@ -88,24 +93,12 @@ def read_recipe(path: str | Path) -> Recipe:
     return Recipe(str(path), copies, classes, chain, text)
 
 
-def yaml_text(path: str | Path) -> str:
-    """A file's text. Raises ConfigError where it cannot be read."""
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"--augment {path}: {error.strerror} (a YAML file, true or false)") from None
-    except ValueError as error:  # of decoding, or a path with a NUL
-        raise ConfigError(f"--augment {path}: {' '.join(str(error).split())}") from None
-
-
 def yaml_root(path: str | Path, text: str) -> yaml.MappingNode:
     """The document of a YAML text, parsed and not yet built. Raises ConfigError where it is no mapping."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=Loader)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply for a recipe") from None
+        raise ConfigError(f"{path}: {for_terminal(' '.join(str(error).split()))}") from None
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{path} line 1: a recipe has a list `chain`, or `copies`, or both")
     return root

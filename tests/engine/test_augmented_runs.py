@@ -138,7 +138,7 @@ def test_mistakes_of_recipe_and_lists_come_together_and_before_any_work(options,
     recipe.write_text("chain:\n- {kind: noize, probability: 1}\n")
     text = refused(capsys, options | {"augment": recipe, "dev_list": tmp_path / "absent.csv"})
     assert "recipe.yaml line 2: no kind 'noize' (did you mean noise?)" in text and "absent.csv" in text
-    assert "No such file" in refused(capsys, options | {"augment": tmp_path / "absent.yaml"})
+    assert "absent.yaml: no such file" in refused(capsys, options | {"augment": tmp_path / "absent.yaml"})
     assert "nothing would be changed" in refused(capsys, options | {"augment": written(recipe, "copies: []\n")})
 
 

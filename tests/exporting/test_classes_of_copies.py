@@ -29,8 +29,9 @@ def test_a_hugging_face_folder_remembers_the_copies(with_copies, tmp_path):
 
 
 def test_an_onnx_graph_gives_the_logits_of_the_systems_alone(with_copies, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    assert export.main([with_copies, "--out", str(tmp_path / "onnx"), "--format", "onnx", *TERMS]) == 0
+    pytest.importorskip("onnxscript", reason="requirements-export.txt is not installed")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
+    assert export.main([with_copies, "--out", str(tmp_path / "onnx"), "--format", "onnx"]) == 0
     session = onnxruntime.InferenceSession(tmp_path / "onnx/model.onnx")
     model, samples = load_model(with_copies, "cpu"), speech(1.0)
     _, logits = session.run(None, {"waveform": samples[None]})

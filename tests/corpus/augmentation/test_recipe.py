@@ -157,7 +157,7 @@ def test_a_damaged_recipe_is_read_or_refused_and_nothing_else(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named():
-    with pytest.raises(ConfigError, match="--augment nowhere.yaml: No such file"):
+    with pytest.raises(ConfigError, match="--augment nowhere.yaml: no such file .a YAML file, true or false"):
         find_recipe("nowhere.yaml")
 
 
