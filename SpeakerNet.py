@@ -351,7 +351,8 @@ class ModelTrainer:
         """
         self.flush(progress)
         learned = training_state.capture(self.net, self.optimizer, self.scaler, self.average)
-        return learned | {"progress": asdict(progress), "config": self.config.flat()} | train_info
+        standing = {"progress": asdict(progress), "config": self.config.flat(), "threads": torch.get_num_threads()}
+        return learned | standing | train_info
 
     def restore(self, state: dict, path: str | Path) -> Progress:
         """Resume from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""

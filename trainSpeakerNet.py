@@ -26,9 +26,10 @@ def train(config: Config) -> None:
     from DatasetLoader import make_loader, open_lists
     from engine import diagnostics
     from engine.devices import find_device, seed_all
+    from engine.distributed import check_same_everywhere
     from engine.experiment import Experiment
     from engine.progress import NotFinite, Progress, batches, line
-    from engine.resuming import check_same_run, newest_sound
+    from engine.resuming import check_same_run, fingerprints, newest_sound
     from engine.signals import Stopped, StopSignals
     from engine.tensorboard_log import TensorboardLog
     from SpeakerNet import ModelTrainer, SpeakerNet, TracingModel
@@ -38,7 +39,8 @@ def train(config: Config) -> None:
         train_data, dev_data, test_data = open_lists(config)
         loader = make_loader(config, train_data, device)
         info = train_data.info()  # systems, their copies, languages and a digest, for the checkpoints
-        classes = info["classes"] + info["copies"]
+        classes, dev_digest = info["classes"] + info["copies"], dev_data.digest() if dev_data else ""
+        check_same_everywhere(fingerprints(config, info["data"], dev_digest))
 
         if config.restart:
             experiment.clear()
@@ -56,7 +58,7 @@ def train(config: Config) -> None:
         elif config.initial_model:
             trainer.start_from(config.initial_model)
         del state  # a whole copy of the network, not to be kept for hours
-        progress.judge_by(dev_data.digest() if dev_data else "")
+        progress.judge_by(dev_digest)
         experiment.describe(config, device, info["filters"], train_data.recipe)
         experiment.write_metrics(progress.history)
         tensorboard = TensorboardLog(experiment.path / "tensorboard", progress.epoch + 1)

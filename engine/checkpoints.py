@@ -34,10 +34,12 @@ def write(path: str | Path, state: dict) -> None:
 
 
 def read(path: str | Path) -> dict:
-    """What a checkpoint file, or a model folder, or one on the hub, holds, on the CPU.
+    """What a checkpoint file, or a model folder, or one on the hub, holds, on the CPU; of an experiment its best model.
 
     Raises ConfigError where it is missing, damaged, or would run code.
     """
+    if (models := Path(path) / "model").is_dir():
+        path = models / ("best.model" if (models / "best.model").exists() else "last.model")
     if model_folder.is_hub_name(path):
         path = model_folder.fetched(str(path))
     state = model_folder.read(Path(path)) if Path(path).is_dir() else read_file(path)

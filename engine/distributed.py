@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from settings.errors import ConfigError, UserError
+from settings.text import bulleted
 
 PATIENCE = timedelta(hours=12)  # process 0 scores long lists while the others wait; one that dies ends all at once
 
@@ -144,6 +145,20 @@ def any_process(flag: bool) -> bool:
     with collective():
         dist.all_gather_object(flags, flag)
     return any(flags)
+
+
+def check_same_everywhere(what: dict[str, str]) -> None:
+    """Raises ConfigError, on all processes, that names whose digest of what is another one than process 0's."""
+    if world() == 1:
+        return
+    found: list[dict] = [{}] * world()
+    with collective():
+        dist.all_gather_object(found, what)
+    wrong = [
+        f"process {n}: {name}" for n, theirs in enumerate(found) for name in what if theirs[name] != found[0][name]
+    ]
+    if wrong:
+        raise ConfigError(bulleted("processes that train together differ from process 0", wrong))
 
 
 def barrier() -> None:

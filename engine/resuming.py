@@ -3,11 +3,14 @@
 import logging
 from pathlib import Path
 
+import torch
+
 from engine import checkpoints
 from engine.experiment import Experiment
 from settings.differences import differences
 from settings.errors import ConfigError, UserError
-from settings.options import Config
+from settings.options import Config, run_options
+from settings.resolve import plugin_options
 from settings.text import bulleted
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,17 @@ def newest_sound(experiment: Experiment) -> tuple[Path | None, dict | None]:
     return None, None
 
 
+def fingerprints(config: Config, train: str, dev: str) -> dict[str, str]:
+    """What must be the same in all processes that train together: options that decide what is learned, and lists.
+
+    `train`, `dev`: the lists' digests.
+    """
+    schema = run_options() + plugin_options(config.model, config.trainfunc)
+    fixed, values = {o.name for o in schema if not o.may_change}, config.flat()
+    learned = {name: values[name] for name in sorted(fixed & values.keys())}
+    return {"the configuration": repr(learned), "the train list": train, "the dev list": dev}
+
+
 def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
     """Raises ConfigError that lists the options, and whether the train data, differ from those of the checkpoint."""
     before = state.get("config", {})
@@ -45,3 +59,8 @@ def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
     if found:
         advice = "--restart begins anew; another --save_path with --initial_model starts from these weights"
         raise ConfigError(bulleted(f"{path} was trained otherwise ({advice})", found))
+    now = torch.get_num_threads()
+    if not torch.cuda.is_available() and (before := state.get("threads", now)) != now:
+        log.warning(
+            "warning: %s was trained with %s threads, and there are %d now: sums round otherwise", path, before, now
+        )

@@ -123,6 +123,9 @@ def build(given: dict[str, RawValue], schema: list[Option], complete: bool = Tru
     config = Config(**{name: value for name, value in values.items() if name in run})
     config.model_options = {o.name: values[o.name] for o in schema if o.owner == "models"}
     config.loss_options = {o.name: values[o.name] for o in schema if o.owner == "loss"}
+    if complete and "warmup_epochs" not in given and not config.eval and config.warmup_epochs >= config.max_epoch:
+        config.warmup_epochs = config.max_epoch / 10
+        log.warning("--warmup_epochs is %g, since --max_epoch is %d", config.warmup_epochs, config.max_epoch)
     impossible = list(combinations_that_cannot_work(config)) if complete else []
     if impossible:
         raise ConfigError("\n".join(impossible))
@@ -161,6 +164,8 @@ def combinations_that_cannot_work(config: Config) -> Iterable[str]:
 def experiment_of(checkpoint: str) -> str:
     """The experiment that a checkpoint belongs to, where its results go: the folder above `model/`, or its own."""
     folder = Path(checkpoint).parent
+    if (Path(checkpoint) / "model").is_dir():  # the experiment itself
+        return checkpoint
     return str(folder.parent if folder.name == "model" else folder)
 
 

@@ -224,3 +224,31 @@ def test_backslashes_in_paths_get_a_hint(options, corpus, capsys):
     listed = corpus / "train.csv"
     listed.write_text(listed.read_text().replace("fake/a/s0/", "fake\\a\\s0\\"))
     assert "write / between folders" in refused(capsys, options)
+
+
+def test_few_epochs_shorten_the_default_warm_up_and_say_so(options, capsys):
+    del options["warmup_epochs"]
+    assert main(command(options)) == 0
+    assert "--warmup_epochs is 0.2, since --max_epoch is 2" in said(capsys)
+    assert "nothing to anneal" in refused(capsys, options | {"warmup_epochs": 2})
+
+
+def test_a_folder_given_as_checkpoint_is_its_best_model(options, tmp_path):
+    assert main(command(options)) == 0
+    argv = ["--eval", "--initial_model", options["save_path"], "--test_list", options["dev_list"]]
+    assert main([*map(str, argv), "--save_path", str(tmp_path / "eval")]) == 0
+    results = json.loads((tmp_path / "eval/result/eval_dev.json").read_text())
+    best = checkpoints.read(options["save_path"] / "model/best.model")["progress"]
+    assert results["eer"] == best["best_eer"]
+    assert main([*map(str, argv)]) == 0  # without --save_path, into the experiment itself
+
+
+def test_resuming_with_other_threads_is_warned_of(options, capsys):
+    assert main(command(options)) == 0
+    said(capsys)
+    torch.set_num_threads(2)
+    try:
+        assert main(command(options)) == 0
+    finally:
+        torch.set_num_threads(1)
+    assert "was trained with 1 threads, and there are 2 now" in said(capsys)

@@ -70,3 +70,19 @@ def test_a_process_that_dies_ends_the_others_with_a_message_in_seconds(options):
     assert process.returncode != 0
     assert time.perf_counter() - began < 25  # torchrun itself looks every few seconds
     assert "another process ended" in err
+
+
+def test_processes_with_another_list_or_option_are_refused_before_training(options, corpus, tmp_path):
+    """Each process has its own working folder, and so its own list and configuration of one name."""
+    argv = [str(word).replace(str(corpus / "train.csv"), "train.csv") for word in command(options)]
+    script = tmp_path / "each.py"
+    lines = ["import os, runpy, sys", "os.chdir(sys.argv.pop(1) + os.environ['RANK'])"]
+    script.write_text("\n".join([*lines, f"runpy.run_path({str(ROOT / 'trainSpeakerNet.py')!r}, run_name='__main__')"]))
+    rows = (corpus / "train.csv").read_text().splitlines()
+    for rank, kept in ((0, rows), (1, rows[:-1])):
+        (tmp_path / f"own{rank}").mkdir()
+        (tmp_path / f"own{rank}" / "train.csv").write_text("\n".join(kept) + "\n")
+    with start(2, script, tmp_path / "own", *argv) as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "differ from process 0" in err and "process 1: the train list" in err and "the configuration" not in err
