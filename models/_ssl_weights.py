@@ -61,8 +61,8 @@ def load(path: str, pretrained: bool) -> "PreTrainedModel":
     missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})  # which only masking needs
     if missing:
         raise ConfigError(
-            f"--ssl_path {path}: the weights lack {len(missing)} tensors of the model ({enumerated(missing, most=3)}): "
-            "the download is incomplete, or config.json belongs to another model"
+            f"--ssl_path {path}: the weights lack {len(missing)} of the model's tensors "
+            f"({enumerated(missing, most=3)}): the download is incomplete, or config.json belongs to another model"
         )
     return model
 
