@@ -35,15 +35,12 @@ def min_cllr(targets: np.ndarray, nontargets: np.ndarray) -> float:
     >>> min_cllr(np.array([0, 1]), np.array([1, 0]))
     0.0
     """
+    from scipy.special import xlogy  # these take longer to import than all that scoring a list needs
+    from sklearn.isotonic import isotonic_regression
+
     seen = (targets + nontargets) > 0
-    pools = []  # [targets, nontargets] at each level of the map
-    for level in zip(targets[seen] / targets.sum(), nontargets[seen] / nontargets.sum(), strict=True):
-        pools.append(list(level))
-        while len(pools) > 1 and pools[-2][0] * pools[-1][1] >= pools[-1][0] * pools[-2][1]:
-            above = pools.pop()
-            pools[-1] = [pools[-1][0] + above[0], pools[-1][1] + above[1]]
-    target, nontarget = np.array(pools).T
-    both = (target > 0) & (nontarget > 0)  # elsewhere the ratio is infinite, right, and free of cost
-    bits = target[both] @ np.log2(1 + nontarget[both] / target[both])
-    bits += nontarget[both] @ np.log2(1 + target[both] / nontarget[both])
-    return float(bits / 2)
+    target, nontarget = targets[seen] / targets.sum(), nontargets[seen] / nontargets.sum()
+    both = target + nontarget
+    posterior = isotonic_regression(target / both, sample_weight=both)  # of a target trial, the prior being a half
+    bits = xlogy(target, posterior).sum() + xlogy(nontarget, 1 - posterior).sum()
+    return max(0.0, float(-bits / (2 * np.log(2))))

@@ -39,12 +39,18 @@ class CurveCells:
         """(T,) int64, the key of the greatest number of the cells that begin with (T,) keys."""
         return np.append(self.lower, LARGEST_KEY + 1)[np.searchsorted(self.lower, lower) + 1] - 1
 
-    def refined(self, windows: Windows, counts: np.ndarray) -> "CurveCells":
-        """The same with those cells divided that are windows, whose cells have `counts` (2, C)."""
+    def refined(self, windows: Windows, counts: np.ndarray, needed: np.ndarray) -> "CurveCells":
+        """The same with those cells divided that are windows and begin with one of the keys `needed`.
+
+        `counts` (2, C) are those of the cells of the windows. Where there are no such cells it is the very same.
+        """
         place = np.minimum(np.searchsorted(self.lower, windows.first), len(self.lower) - 1)
         whole = (self.lower[place] == windows.first) & (self.last(self.lower[place]) == windows.last)
         sizes = ((windows.last - windows.first) >> windows.shift) + 1
+        whole &= (windows.last > windows.first) & np.isin(windows.first, needed)
         mine = np.flatnonzero(whole & (windows.offset + sizes <= counts.shape[1]))  # some are not counted with weights
+        if not len(mine):
+            return self
         sizes = sizes[mine]
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         finer = np.repeat(windows.first[mine], sizes) + (within << np.repeat(windows.shift[mine], sizes))

@@ -23,7 +23,7 @@ from scoring.sampling import DRAWS, sample
 from settings.errors import ScoringError
 from tuneThreshold import Curve, Point
 
-CELLS = 1 << 20  # in which a pass counts finely: 16 MB
+CELLS = 3 << 20  # in which a pass counts finely: up to 48 MB
 WEIGHED_CELLS = 1 << 19  # of them, those counted with weights, too: 16 MB
 FEW = 1_000_000  # trials: their range costs less than a sample
 
@@ -67,8 +67,7 @@ def solve(
     curves = {name: of_bins(lowest, counts.histogram(name), totals(listed, name)) for name in ("pooled", "macro")}
     passes = 1
     while True:
-        fine = {"pooled": counts.fine.pooled, "macro": counts.fine.macro}
-        curves = {name: curve.refined(windows, fine[name]) for name, curve in curves.items()}
+        curves = _divided(curves, windows, counts, asked)
         points = {name: curve.points() for name, curve in curves.items()}
         needed = {point: point.needed(points[point.curve]) for point in asked}
         windows, *cells = _still_open(lowest, curves, points, needed)
@@ -119,17 +118,36 @@ def _fitting(lowest: np.ndarray, likely: list[tuple[str, np.ndarray]]) -> tuple[
     """Windows of the likely bins of each question, of as many as fit down to single numbers."""
     stretches = np.stack([lowest, np.append(lowest[1:], LARGEST_KEY + 1) - 1], axis=1)
     sizes = stretches[:, 1] - stretches[:, 0] + 1
-    dense = sizes > CELLS // 4  # bins around zero, where floats lie so dense that even a part of them does not fit
+    dense = sizes > CELLS // 16  # bins around zero, where floats lie so dense that even a part of them does not fit
     marked, weighed = np.zeros(BINS, bool), np.zeros(BINS, bool)
     for curve, bins in likely:
         more, heavier = marked.copy(), weighed.copy()
         more[bins] = True
         heavier[bins] |= curve == "macro"
         rooms = ((heavier, WEIGHED_CELLS), (more & ~heavier, CELLS - WEIGHED_CELLS))
-        if all(sizes[kind & ~dense].sum() <= 3 * room // 4 for kind, room in rooms):
+        if all(sizes[kind & ~dense].sum() <= 15 * room // 16 for kind, room in rooms):
             marked, weighed = more, heavier
     marked &= sizes > 0  # a bin narrower than the floats are dense may hold none
     return windows_in(lowest, stretches[marked], weighed[marked], CELLS, WEIGHED_CELLS)
+
+
+def _divided(
+    curves: dict[str, CurveCells], windows: Windows, counts: Counts, asked: Sequence[OperatingPoint]
+) -> dict[str, CurveCells]:
+    """The curves with those cells divided in which answers may lie, as far as the windows of a pass have counted them.
+
+    Most of what a pass counts finely proves not to be needed, and takes up no memory here.
+    """
+    fine = {"pooled": counts.fine.pooled, "macro": counts.fine.macro}
+    while True:
+        divided = {}
+        for name, curve in curves.items():
+            points = curve.points()
+            needed = [points.thresholds[point.needed(points)] for point in asked if point.curve == name]
+            divided[name] = curve.refined(windows, fine[name], np.concatenate([[0], *needed])) if needed else curve
+        if all(divided[name] is curve for name, curve in curves.items()):
+            return curves
+        curves = divided
 
 
 def _still_open(
