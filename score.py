@@ -52,6 +52,8 @@ def _run(args: argparse.Namespace) -> str:
         raise ScoringError("--scores_out needs --trial_list: the pairs of a list are too many to write")
     if (args.score_norm == "asnorm") != (args.cohort is not None):
         raise ScoringError("--score_norm asnorm and --cohort belong together: give both or neither")
+    if args.threshold_from and args.threshold is None:
+        raise ScoringError("--threshold_from says what list --threshold is of: give both or neither")
     saved = read_embeddings(args.embeddings)
     saved = saved.without_repeats() if args.dedup else saved
     backend = _backend(args, saved)
@@ -70,6 +72,7 @@ def _run(args: argparse.Namespace) -> str:
         names=saved.paths,
         costs=costs,
         threshold=args.threshold,
+        threshold_from=args.threshold_from,
         draws=args.draws,
         seed=args.seed,
         threads=args.threads,
@@ -82,7 +85,7 @@ def _run(args: argparse.Namespace) -> str:
 
 
 def _run_trials(args: argparse.Namespace, saved: "SavedEmbeddings", costs: tuple, norm: dict, name: str) -> str:
-    """Score given trials, and tell their error rates where they have labels."""
+    """Score given trials, and report their error rates where they have labels."""
     from scoring.files import write_results, write_scores
     from scoring.table import table
     from scoring.trial_list import evaluate_trials, read_trials
@@ -93,12 +96,13 @@ def _run_trials(args: argparse.Namespace, saved: "SavedEmbeddings", costs: tuple
     scores = _pair_scores(saved, trials, **norm)
     lines, name = [], f"{name}_{Path(args.trial_list).stem}"
     if trials.labels is not None:
-        result = evaluate_trials(scores, trials.labels, costs=costs, threshold=args.threshold)
+        given = {"threshold": args.threshold, "threshold_from": args.threshold_from}
+        result = evaluate_trials(scores, trials.labels, costs=costs, **given)
         lines.append(table(result, name))
         lines += [f"wrote {path}" for path in write_results(result, args.out, name)] if args.out else []
     elif not args.scores_out:
         raise ScoringError(
-            f"{args.trial_list} has no labels, so there is nothing to tell: give --scores_out to have scores"
+            f"{args.trial_list} has no labels, so there is nothing to report: give --scores_out to have scores"
         )
     if args.scores_out:
         write_scores(args.scores_out, scores, trials, saved.paths)

@@ -22,7 +22,8 @@ def options() -> Parser:
         metavar=("P_TARGET", "C_MISS", "C_FA"),
         help="operating point of the detection cost; may be given several times (default: 0.05 1 1)",
     )
-    parser.add_argument("--threshold", type=number(), help="one tuned on another list (dev): tell the rates at it")
+    parser.add_argument("--threshold", type=number(), help="one tuned on another list (dev): report the rates at it")
+    parser.add_argument("--threshold_from", metavar="NAME", help="what that list is called, for the results")
     parser.add_argument("--dedup", action="store_true", help="drop utterances whose path occurred before")
     parser.add_argument(
         "--trial_list", metavar="F", help="score these trials only: lines `label path path`, or two paths"
@@ -32,9 +33,8 @@ def options() -> Parser:
     parser.add_argument("--backend_from", metavar="B.npz", help="embeddings with labels that it is learned from")
     parser.add_argument("--score_norm", choices=["none", "asnorm"], default="none", help="adaptive s-norm")
     parser.add_argument("--cohort", metavar="C.npz", help="embeddings that normalise the scores")
-    parser.add_argument(
-        "--top", type=whole(2), default=TOP, help="how many of the cohort, the most alike (default: %(default)s)"
-    )
+    said = "how many of the cohort, the most alike (default: %(default)s)"
+    parser.add_argument("--top", "--cohort_top", type=whole(2), default=TOP, metavar="N", help=said)
     parser.add_argument(
         "--draws", type=whole(), default=1000, help="of the bootstrap; 0: no intervals (default: %(default)s)"
     )

@@ -10,6 +10,7 @@ from scoring.embeddings import Utterances
 from scoring.kernels import Segments, Windows
 
 GROUP_MEMORY = 24 << 20  # bytes, for each thread
+MOST_CELLS = 1 << 16  # of one window: a bin has fewer floats, but around zero, where they lie densest
 
 
 class Groups(NamedTuple):
@@ -152,7 +153,7 @@ def _shifts(sizes: np.ndarray, room: int) -> np.ndarray:
     """How coarse the cells of stretches of so many numbers must be; what small ones leave of the room, others get."""
     shifts, left = np.zeros(len(sizes), np.int64), room
     for done, place in enumerate(np.argsort(sizes)):
-        share, size = left // (len(sizes) - done), int(sizes[place])
+        share, size = min(left // (len(sizes) - done), MOST_CELLS), int(sizes[place])
         shift = max(0, (-(-size // max(share, 2)) - 1).bit_length())
         shifts[place] = shift
         left -= ((size - 1) >> shift) + 1

@@ -1,12 +1,15 @@
 """`python score.py`: what it writes, and what it says to a user's mistakes."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 import score
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -32,7 +35,10 @@ def run(*words):
 
 
 def test_a_run_prints_a_table_and_writes_numbers_and_pictures(saved, capsys):
-    assert run(saved / "dev.npz", "--out", saved / "result", "--draws", 50, "--threshold", 0.5) == 0
+    assert (
+        run(saved / "dev.npz", "--out", saved / "result", "--draws", 50, "--threshold", 0.5, "--threshold_from", "dev")
+        == 0
+    )
     told = capsys.readouterr()
     assert "60 utterances of 6 systems" in told.out and "unseen system, seen language" in told.out and not told.err
     assert sorted(path.name for path in (saved / "result").iterdir()) == [
@@ -42,6 +48,7 @@ def test_a_run_prints_a_table_and_writes_numbers_and_pictures(saved, capsys):
     ]
     result = json.loads((saved / "result" / "eval_dev.json").read_text())
     assert result["repeated"] == 3 and result["at_dev_threshold"]["threshold"] == 0.5
+    assert result["at_dev_threshold"]["threshold_from"] == "dev" and result["passes"] >= 1
     for picture in ("det", "scores"):
         assert (saved / "result" / f"{picture}_dev.png").read_bytes().startswith(b"\x89PNG")
 
@@ -145,6 +152,13 @@ def test_a_picture_that_fails_leaves_nothing_half_written(saved, monkeypatch):
     monkeypatch.setattr(files, "draw_det", fail)
     assert run(saved / "dev.npz", "--out", saved / "result", "--draws", 0) == 2
     assert [path.name for path in (saved / "result").iterdir()] == ["eval_dev.json"]
+
+
+def test_scoring_on_the_processor_imports_no_torch(saved):
+    code = "import sys, score; assert not score.main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    argv = [sys.executable, "-c", code, str(saved / "dev.npz"), "--draws", "0", "--no_progress"]
+    modules = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stderr.split()
+    assert "numba" in modules and not {"torch", "torchaudio", "transformers"} & set(modules)
 
 
 def test_what_is_saved_is_a_plain_archive(saved):

@@ -242,6 +242,16 @@ def test_repeated_paths_are_counted_and_can_be_dropped():
     assert first_of_each(names).tolist() == list(range(36))
 
 
+@pytest.mark.parametrize("few", [exact.FEW, 0])
+def test_normalised_scores_are_counted_as_finely_as_cosines(monkeypatch, few):
+    monkeypatch.setattr(exact, "FEW", few)
+    embeddings, labels, _ = example()
+    cohort = np.random.default_rng(1).standard_normal((50, 6))
+    bars = evaluate(embeddings, labels, cohort=cohort, top=20, draws=0)["densities"]
+    height = np.add(bars["target"], bars["nontarget"])
+    assert (height > 0).mean() > 0.7 and bars["high"] - bars["low"] < 30  # not bars of 0.4 from -50 to 50
+
+
 def test_score_normalisation_is_its_formula_in_a_loop(monkeypatch):
     embeddings, labels, _ = example(120, 5)
     cohort, top = np.random.default_rng(9).standard_normal((50, 6)), 20
