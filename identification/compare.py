@@ -7,7 +7,7 @@ from scoring.backends import mapped, score_rows
 
 
 def compare(bank: Bank, first: Recording, second: Recording) -> dict:
-    """Plain data: `score`, and with a calibration `log10_lr`, `low`, `high`, and its `cllr`; `remarks` on either recording."""
+    """Plain data: `score`, `remarks` on the recordings, and with a calibration `log10_lr`, `low`, `high`, `cllr`."""
     points = [mapped(bank.backend, recording.embedding[None]) for recording in (first, second)]
     score = float(score_rows(bank.backend, *points)[0])
     found = {
