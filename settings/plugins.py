@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from settings import static
-from settings.errors import ConfigError
+from settings.errors import ConfigError, UserError
 from settings.signatures import Declared, imported, parameters, takes_any_keyword, utterances_needed
 from settings.text import LONGEST, shown, suggestion
 
@@ -111,6 +111,8 @@ def build(entry: Callable, given: dict, options: dict, everything: dict) -> obje
     try:
         with lenient() if legacy else contextlib.nullcontext():
             return entry(**(everything | given if legacy else sizes) | options)
+    except UserError:  # what it says needs no frame
+        raise
     except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
         what = f"{entry.__module__} cannot be built with {shown(given | options, 400)}"
         raise ConfigError(f"{what}: {' '.join(str(error).split())}") from error
