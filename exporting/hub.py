@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from engine import checkpoints, model_folder
@@ -39,7 +39,7 @@ class HubModel(
     def _save_pretrained(self, save_directory: Path) -> None:
         """The weights, and all that `load_model` needs to know besides."""
         tensors = {name: value.cpu().clone().contiguous() for name, value in self.state_dict().items()}  # no views
-        save_file(tensors, save_directory / model_folder.WEIGHTS, {"format": "pt"})
+        (save_directory / model_folder.WEIGHTS).write_bytes(save(tensors, {"format": "pt"}))  # readable as any file
         private = {
             o.name for o in run_options() if o.may_change and not o.audio
         }  # where it was trained, on which paths
