@@ -200,12 +200,12 @@ class TracingModel:
 
 
 def load_model(path: str | Path, device: str = "auto", **options: object) -> TracingModel:
-    """A trained model from a checkpoint, ours or voxceleb_trainer's `ResNetSE34L`.
+    """A trained model from a checkpoint, ours or voxceleb_trainer's `ResNetSE34L`, or a Hugging Face folder.
 
     Parameters
     ----------
     path : str
-        The checkpoint.
+        The checkpoint, a folder that export.py --format hf wrote, or such a folder's name on the hub (`owner/name`).
     device : str
         auto, cpu, cuda or mps.
     options : of the trainer, by name

@@ -1,4 +1,4 @@
-"""Run a grid of trainings, on this machine or on a Ray cluster, and write one table of their results.
+"""Run a grid of trainings, on this machine, a Ray cluster or SLURM, and write one table of their results.
 
 Run: python sweep.py configs/sweeps/table1_demo.yaml --parallel 2, with --dry_run to see what would be run. Any option
 of trainSpeakerNet.py may follow, for all runs: --max_epoch 5 --save_path exps/quick.
@@ -49,16 +49,18 @@ def command_line() -> Parser:
     parser.add_argument("--dry_run", action="store_true", help="list the runs and what they would run, and stop")
     parser.add_argument("--table_only", action="store_true", help="write the table of what there is, and run nothing")
     parser.add_argument("--parallel", type=whole(), default=0, metavar="N",
-                        help="runs at a time (default: 1; with Ray as many as there is room for)")  # fmt: skip
+                        help="runs at a time (default: 1; with Ray and SLURM as many as fit)")  # fmt: skip
     parser.add_argument("--retries", type=whole(), default=1, metavar="N",
                         help="how often to try a failed run again (default: 1; a user's mistake is not)")  # fmt: skip
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where runs run (default: local)")
+    parser.add_argument("--engine", choices=("local", "ray", "slurm"), default="local",
+                        help="where runs run (default: local); slurm takes sbatch's options, too: --slurm_partition P, "
+                        "--slurm_time MINUTES, ...")  # fmt: skip
     parser.add_argument("--address", default="auto", metavar="HOST:PORT",
                         help="the Ray cluster's head (default: the cluster this machine belongs to)")  # fmt: skip
     parser.add_argument("--cpus", type=number(0), default=0, metavar="X",
-                        help="CPUs of a run (default: an equal part of this machine; 1 with Ray)")  # fmt: skip
+                        help="CPUs of a run (default: a part of this machine; 1 with Ray and SLURM)")  # fmt: skip
     parser.add_argument("--gpus", type=number(0), default=0, metavar="X",
-                        help="GPUs of a run with Ray, 0.5 for half of one (default: 0)")  # fmt: skip
+                        help="GPUs of a run with Ray and SLURM, with Ray 0.5 for half of one (default: 0)")  # fmt: skip
     return parser
 
 

@@ -10,6 +10,7 @@ import sys
 
 from tqdm import tqdm
 
+from settings.console import MISTAKE, run_command
 from settings.errors import ConfigError, DataError, UserError
 from settings.options import Config
 from settings.resolve import resolve
@@ -100,13 +101,9 @@ def train(config: Config) -> None:
         finally:
             tensorboard.close()
 
+        chosen, what = experiment.best_or_last(progress.best_epoch), f"epoch {progress.best_epoch or progress.epoch}"
         if config.average:
             chosen, what = experiment.average(config.average), f"mean of the last {config.average} checkpoints"
-        else:
-            chosen, what = (
-                experiment.best_or_last(progress.best_epoch),
-                f"epoch {progress.best_epoch or progress.epoch}",
-            )
         log.info("scoring with %s (%s)", chosen, what)
         evaluation.score_trained(model.load(chosen), dev_data, test_data, experiment, str(chosen))
 
@@ -121,15 +118,7 @@ class Console(logging.Handler):
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0 when what was asked was done, 2 on a user's mistake, 128 + signal when stopped."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[Console()], force=True)
-    try:
-        return run(resolve(argv, recorded=recorded_config))
-    except UserError as mistake:
-        log.error("error: %s", mistake)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        log.error("error: %s; what was saved before is kept, and the same command resumes from there", error)
-    return 2
+    return run_command(lambda: run(resolve(argv, recorded=recorded_config)))
 
 
 def recorded_config(checkpoint: str) -> dict:
@@ -156,7 +145,12 @@ def run(config: Config) -> int:
                 score_lists(config) if config.eval else train(config)
             except UserError as mistake:
                 log.error("error: %s", mistake)
-                return 2
+                return MISTAKE
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                log.error("error: %s; what was saved before is kept, and the same command resumes from there", error)
+                return MISTAKE
             except Stopped as stop:
                 log.warning("%s; the same command resumes from here", stop)
                 return stop.status

@@ -58,7 +58,7 @@ class Point:
 
     @property
     def eer(self) -> float:
-        """The rate told for an equal-error point: the worse of the two."""
+        """The rate reported for an equal-error point: the worse of the two."""
         return max(self.fpr, self.fnr)
 
 
@@ -224,7 +224,7 @@ def ComputeErrorRates(scores: Sequence[float], labels: Sequence[int]) -> tuple[l
     Returns
     -------
     fnrs, fprs, thresholds : three lists of T, the thresholds rising. Equal scores are rejected together, where
-        voxceleb_trainer told them apart by their place in the list and so allowed rates that no threshold gives.
+        voxceleb_trainer distinguished them by their place in the list and so allowed rates that no threshold gives.
 
     Examples
     --------

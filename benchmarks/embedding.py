@@ -1,7 +1,7 @@
 """How fast a whole list is embedded, one utterance at a time and in padded batches. Run: python -m benchmarks.embedding
 
 The speech of data/demo, every file cut to a length of its own, so that hardly two are alike, as in a real corpus; with
-ThinResNet34 in float32. Both ways are told with the largest difference between their embeddings.
+ThinResNet34 in float32. Both ways are reported with the largest difference between their embeddings.
 """
 
 import argparse

@@ -109,8 +109,10 @@ def peak_beyond(folder: Path) -> float:
         "before = peak(); solve(utterances(embeddings, labels), questions); print((peak() - before) / 1000)\n"
     )
     root = str(Path(__file__).resolve().parent.parent)
-    told = subprocess.run([sys.executable, "-c", code, str(folder), root], capture_output=True, text=True, check=True)
-    return float(told.stdout)
+    printed = subprocess.run(
+        [sys.executable, "-c", code, str(folder), root], capture_output=True, text=True, check=True
+    )
+    return float(printed.stdout)
 
 
 def report(name: str, columns: dict[str, np.ndarray], size: int, args: argparse.Namespace, folder: Path) -> None:

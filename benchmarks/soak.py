@@ -3,7 +3,7 @@
 Trains on data/demo with a tiny configuration, undisturbed first, to measure; then, for the minutes given, runs of the
 same command are killed (SIGKILL), asked to stop (SIGTERM, SIGINT), bereft of an audio file, or find their disk full,
 at random moments. When a run has come to its end it is compared with the undisturbed one, and the next begins. Exit
-status 0 where every weight was bit-identical, every metric equal and every fault told in words.
+status 0 where every weight was bit-identical, every metric equal and every fault reported in words.
 """
 
 import argparse
@@ -119,10 +119,10 @@ class Soak:
         """Count how a disturbed process ended; what it should not have done is kept in `wrong`."""
         expected = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 143, "SIGINT": 130, "vanished file": 2, "full disk": 2}
         unwarned = fault in ("SIGTERM", "SIGINT") and status == -signal.Signals[fault]  # before it could listen
-        told = {"vanished file": "No such file", "full disk": "No space left"}.get(fault, "")
+        expected_words = {"vanished file": "No such file", "full disk": "No space left"}.get(fault, "")
         if status == 0:
             self.counts[f"{fault or 'nothing'}: ended by itself"] += 1
-        elif status == expected.get(fault) and told in text and "Traceback" not in text:
+        elif status == expected.get(fault) and expected_words in text and "Traceback" not in text:
             self.counts[f"{fault}: survived"] += 1
         elif unwarned or (fault == "SIGINT" and "KeyboardInterrupt" in text and "epoch" not in text):
             self.counts[f"{fault}: before the trainer had begun"] += 1

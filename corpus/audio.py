@@ -161,7 +161,7 @@ def stream_without_end(path: Path) -> bool:
 
 
 def plain(error: Exception) -> str:
-    """What the library says, without the path, which the caller tells."""
+    """What the library says, without the path, which the caller adds."""
     return getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
 
 

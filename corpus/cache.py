@@ -53,7 +53,7 @@ class Entry:
 
 
 def stamp(path: str | Path) -> tuple[int, int]:
-    """Size and mtime (ns): what tells a changed source file. GONE where there is none."""
+    """Size and mtime (ns): what gives a changed source file away. GONE where there is none."""
     try:
         status = Path(path).stat()
     except OSError:

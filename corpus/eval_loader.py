@@ -23,7 +23,7 @@ class EvalLoader:
         As `eval_crops` takes them.
     threads : int
     padded : bool
-        Whole utterances may end in zeros: the encoder is told where each one ends.
+        Whole utterances may end in zeros: the encoder is given where each one ends.
     """
 
     most_samples = 64 * 32_240  # of a batch: 64 training crops' worth

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: the scheduler's set where it tells, else the machine's."""
+    """Cores that this process may use: the scheduler's set where it has one, else the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

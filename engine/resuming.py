@@ -53,9 +53,7 @@ def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
     before = state.get("config", {})
     found = differences(before, config, lambda option: not option.may_change, "in the checkpoint")
     if state.get("data") != data:
-        found.append(
-            "the train list's utterances or their lengths, the cache's filters, or what --augment makes of them"
-        )
+        found.append("the utterances of the train list, their lengths or filters, or what --augment makes of them")
     if found:
         advice = "--restart begins anew; another --save_path with --initial_model starts from these weights"
         raise ConfigError(bulleted(f"{path} was trained otherwise ({advice})", found))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from identification.bank import Bank
+from identification.calibration import Calibration
 from identification.recordings import Recording
 from identification.words import UNKNOWN
 from settings.errors import DataError
@@ -94,17 +95,22 @@ def answer(
         )
         for s in order[:top]
     )
-    remarks = list(recording.remarks)
-    if language and calibration.about["languages"] and language not in calibration.about["languages"]:
-        remarks.append(f"the calibration list has no {language}: its ratios need not hold for this language")
     return Answer(
         **known,
-        remarks=tuple(remarks),
+        remarks=(*recording.remarks, *language_remarks(calibration, language)),
         verdict=bank.systems[order[0]] if ratios.natural(scores[order[0]]) >= calibration.threshold else UNKNOWN,
         candidates=found,
         unknown_posterior=None if posterior is None else float(posterior[-1]),
         against=None if against is None else two_systems(bank, scores, *against),
     )
+
+
+def language_remarks(calibration: Calibration, language: str) -> list[str]:
+    """What is to be said of a language that the calibration list does not have; nothing where none is known."""
+    known = calibration.about["languages"]
+    if not language or not known or language in known:
+        return []
+    return [f"the calibration list has no {language}: its ratios need not hold for this language"]
 
 
 def posteriors(log10_lr: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ class OwnOriginOnly:
 
 
 def imported_gradio():
-    """The gradio package, told beforehand to stay offline. Raises ConfigError where it is not installed."""
+    """The gradio package, set to stay offline before it is imported. Raises ConfigError where it is not installed."""
     os.environ.update(OFFLINE)
     try:
         import gradio

@@ -142,7 +142,7 @@ class MainModel(AASIST):
         """A state of SSL_Anti-spoofing's model as one of ours; a state of ours comes back as it is.
 
         Its speech model has fairseq's names. Transformer layers that --ssl_layers cuts off are left out, and so is its
-        last layer, which tells two classes apart: ours stays as it is, and a warning says so.
+        last layer, which separates two classes: ours stays as it is, and a warning says so.
         """
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
         speech = "ssl_model.model."

@@ -6,8 +6,11 @@ transformers is imported where it is used: it takes seconds, and a list of optio
 import json
 import pickle
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from torch import Tensor
 
@@ -43,8 +46,9 @@ def load(path: str, pretrained: bool) -> "PreTrainedModel":
     import torch
     from transformers import AutoModel
 
-    config = read_config(path, network=pretrained)
-    check_preprocessor(path, network=pretrained)
+    network = pretrained and not Path(path).is_dir() and hub_answers()
+    config = read_config(path, pretrained, network)
+    check_preprocessor(path, network)
     if not pretrained:
         return AutoModel.from_config(config, trust_remote_code=False).float()
     try:
@@ -53,6 +57,7 @@ def load(path: str, pretrained: bool) -> "PreTrainedModel":
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
+            local_files_only=not network,
             trust_remote_code=False,
             weights_only=True,
         )
@@ -67,18 +72,32 @@ def load(path: str, pretrained: bool) -> "PreTrainedModel":
     return model
 
 
-def read_config(path: str, network: bool) -> "PretrainedConfig":
+def hub_answers() -> bool:
+    """Whether the models' hub can be reached; a proxy is trusted to. Without asking, retries take half a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE or getproxies():
+        return not constants.HF_HUB_OFFLINE
+    hub = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((hub.hostname, hub.port or 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def read_config(path: str, pretrained: bool, network: bool) -> "PretrainedConfig":
     """The configuration of a hub id or a folder, without layer drop. Raises ConfigError if the model will not do."""
     from transformers import AutoConfig, Wav2Vec2Config
 
-    if path == XLS_R_300M and not network:
+    if path == XLS_R_300M and not pretrained:
         config = Wav2Vec2Config(**XLS_R_300M_CONFIG)
     else:
         check_folder(path)
         try:
             config = AutoConfig.from_pretrained(path, local_files_only=not network, trust_remote_code=False)
         except (OSError, ValueError) as error:
-            raise ConfigError(unreachable(path, network, error)) from None
+            raise ConfigError(unreachable(path, pretrained, network, error)) from None
     if config.model_type not in FAMILIES:
         raise ConfigError(
             f"--ssl_path {path}: a model of type {config.model_type}, and this front-end takes {', '.join(FAMILIES)}"
@@ -101,12 +120,13 @@ def check_folder(path: str) -> None:
         raise ConfigError(f"--ssl_path {path}: no such folder")
 
 
-def unreachable(path: str, network: bool, error: Exception) -> str:
+def unreachable(path: str, pretrained: bool, network: bool, error: Exception) -> str:
     """What to tell a user whose model is not here, and how to bring it."""
     if Path(path).is_dir():
         return f"--ssl_path {path}: its config.json cannot be read: {first_line(error)}"
-    reason = first_line(error) if network else "its configuration is not in the local cache, and random asks no network"
-    what = path if network else f"{path} config.json"
+    why = "the models' hub cannot be reached" if pretrained else "random asks no network"
+    reason = first_line(error) if network else f"it is not in the local cache, and {why}"
+    what = path if pretrained else f"{path} config.json"
     return (
         f"--ssl_path {path}: {reason}. Where there is a network, run: hf download {what} --local-dir ssl_model; "
         "bring the folder here and pass --ssl_path ssl_model"
@@ -117,11 +137,10 @@ def check_preprocessor(path: str, network: bool) -> None:
     """ConfigError where preprocessor_config.json names a sampling rate other than 16 kHz. It may be missing."""
     from transformers.utils import cached_file
 
-    if not network and not Path(path).is_dir():
-        return
     file = cached_file(
         path,
         "preprocessor_config.json",
+        local_files_only=not network,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )

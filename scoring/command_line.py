@@ -47,7 +47,7 @@ def options() -> Parser:
 
 def openset_options() -> Parser:
     """The options of `score.py openset`."""
-    said = "Known systems (those of the train list) told from unknown ones: scores and metrics of the field."
+    said = "Known systems (those of the train list) against unknown ones: scores and metrics of the field."
     parser = Parser(prog="score.py openset", description=said)
     parser.add_argument("train", metavar="TRAIN.npz", help="the train list, saved with --save_embeddings")
     parser.add_argument("test", metavar="TEST.npz", help="a list of known and unknown systems")

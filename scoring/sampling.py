@@ -7,7 +7,7 @@ import numpy as np
 
 from scoring.embeddings import Utterances
 
-DRAWS = 1 << 18  # trials of each kind: tells a rate of 25 % to +-0.085 %
+DRAWS = 1 << 18  # trials of each kind: gives a rate of 25 % within +-0.085 %
 
 
 def sample(listed: Utterances, draws: int = DRAWS) -> dict[str, tuple[np.ndarray, np.ndarray]]:

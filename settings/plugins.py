@@ -4,13 +4,15 @@ The signature of either is the schema of its options; see `signatures`. Files st
 project, or in folders of these names on PYTHONPATH.
 """
 
+import contextlib
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from settings import static
-from settings.errors import ConfigError
+from settings.errors import ConfigError, UserError
 from settings.signatures import Declared, imported, parameters, takes_any_keyword, utterances_needed
 from settings.text import LONGEST, shown, suggestion
 
@@ -104,13 +106,39 @@ def build(entry: Callable, given: dict, options: dict, everything: dict) -> obje
     Raises ConfigError with the plug-in's own words where it cannot be built.
     """
     legacy = takes_any_keyword(entry)
-    if legacy:
-        arguments = everything | given | options
-    else:
-        asked = parameters(entry)
-        arguments = {name: value for name, value in given.items() if name in asked} | options
+    asked = parameters(entry)
+    sizes = {name: value for name, value in given.items() if name in asked}
     try:
-        return entry(**arguments)
+        with lenient() if legacy else contextlib.nullcontext():
+            return entry(**(everything | given if legacy else sizes) | options)
+    except UserError:  # what it says needs no frame
+        raise
     except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
         what = f"{entry.__module__} cannot be built with {shown(given | options, 400)}"
         raise ConfigError(f"{what}: {' '.join(str(error).split())}") from error
+
+
+@contextlib.contextmanager
+def lenient() -> Iterator[None]:
+    """Meanwhile the loaded losses take the keywords that they know and drop the others, as voxceleb_trainer's do.
+
+    Its softmaxproto calls softmax and angleproto with all that it was called with itself, and here they are ours.
+    """
+    from unittest import mock  # imports asyncio, which no help text needs
+
+    loaded = [getattr(module, ENTRY["loss"], None) for name, module in sys.modules.items() if name.startswith("loss.")]
+    with contextlib.ExitStack() as stack:
+        for loss in loaded:
+            if isinstance(loss, type) and not takes_any_keyword(loss):
+                stack.enter_context(mock.patch.object(loss, "__init__", dropping(loss)))
+        yield
+
+
+def dropping(entry: type) -> Callable:
+    """The class's __init__, but for keywords that its signature does not have."""
+    init, known = entry.__init__, frozenset(parameters(entry))
+
+    def lenient_init(self, *arguments, **keywords):
+        init(self, *arguments, **{name: value for name, value in keywords.items() if name in known})
+
+    return lenient_init

@@ -1,4 +1,4 @@
-"""How a run's configuration is found and checked: default < YAML < command line, every mistake told at once.
+"""How a run's configuration is found and checked: default < YAML < command line, every mistake reported at once.
 
 The options are those of `settings/options.py`; the chosen model and loss add the keyword parameters of their own
 signatures.
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def resolve(argv: list[str] | None = None, recorded: Callable[[str], dict] | None = None) -> Config:
-    """The configuration of a command line. Raises ConfigError that tells every mistake at once, a line each.
+    """The configuration of a command line. Raises ConfigError with every mistake at once, a line each.
 
     `recorded(path)` gives the configuration that a checkpoint carries ({} where it carries none). With --eval it stands
     between the defaults and the YAML file, so that a checkpoint is scored the way it was trained.

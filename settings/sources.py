@@ -26,7 +26,7 @@ class RawValue:
 
 
 def command_line(schema: list[Option], add_help: bool = True) -> Parser:
-    """A parser of the options in their groups. Values stay text, so that all mistakes are found and told together."""
+    """A parser of the options in their groups. Values stay text, so that all mistakes are reported together."""
     parser = Parser(
         description="Train a source-tracing network, or score a checkpoint with --eval.",
         epilog="Default < YAML < command line. With --model X --trainfunc Y, --help shows the options of these two.",

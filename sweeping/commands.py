@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.atomic_files import write_text
 from engine.signals import StopSignals
+from settings.errors import ConfigError
 from settings.text import for_markdown, for_terminal
 from sweeping import grid, heat_map, markdown, sweep_file, table
 from sweeping.grid import Run
@@ -15,11 +16,15 @@ from sweeping.progress_bar import ProgressBar
 from sweeping.ray_engine import RayEngine
 from sweeping.run_status import check_same, state
 from sweeping.scheduler import Engine, run_all
+from sweeping.slurm_engine import SlurmEngine, split_options
 from sweeping.sweep_file import Sweep
 
 
 def sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     """Check everything, run what is not done, write the table; returns the exit status."""
+    slurm, overrides = split_options(overrides)
+    if slurm and options.engine != "slurm":
+        raise ConfigError(f"--slurm_{next(iter(slurm))} is for --engine slurm")
     asked = sweep_file.read(options.sweep)
     runs = grid.runs(asked, overrides)
     paper = table.read_paper(asked.paper) if asked.paper else {}
@@ -29,7 +34,7 @@ def sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     check_same(runs)
     folder, _ = grid.sweep_folder(asked, overrides)
     failed: list[Run] = []
-    engine = None if options.table_only else make_engine(options)
+    engine = None if options.table_only else make_engine(options, Path(folder) / "slurm", slurm)
     try:
         if engine:
             with StopSignals():
@@ -49,8 +54,10 @@ def report(lines: list[str]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def make_engine(options: argparse.Namespace) -> Engine:
-    """What is to run the runs."""
+def make_engine(options: argparse.Namespace, logs: Path, slurm: dict[str, str]) -> Engine:
+    """What is to run the runs; `logs` and `slurm` are for SLURM."""
+    if options.engine == "slurm":
+        return SlurmEngine(logs, options.cpus or 1, options.gpus, options.parallel, slurm)
     if options.engine == "ray":
         return RayEngine(options.address, options.cpus or 1, options.gpus, options.parallel)
     return LocalEngine(options.parallel or 1, options.cpus)

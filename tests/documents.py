@@ -24,7 +24,7 @@ PAGES = subprocess.run(
 FENCE = re.compile(r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 OPTION = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*)")
 COMMANDS = {"trainSpeakerNet.py", "score.py", "dataprep.py", "sweep.py", "analyse.py", "identify.py", "export.py"}
-NOT_OURS = {"head", "extra-index-url"}  # options of Ray and pip
+NOT_OURS = {"head", "extra-index-url", "NAME", "slurm_NAME"}  # options of Ray and pip; names that stand for any
 
 
 @dataclass(frozen=True)

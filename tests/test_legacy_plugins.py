@@ -33,6 +33,24 @@ class LossFunction(nn.Module):
         assert errors[1] == 0
         return nn.CrossEntropyLoss()(output, label), accuracy(output.detach(), label, topk=(1,))[0]
 '''
+SOFTMAXPROTO = '''
+"""Two losses of the folder in one, each called with all keywords that it was called with itself."""
+import torch.nn as nn
+import loss.softmax as softmax
+import loss.angleproto as angleproto
+
+class LossFunction(nn.Module):
+    def __init__(self, **kwargs):
+        super().__init__()
+        self.softmax = softmax.LossFunction(**kwargs)
+        self.angleproto = angleproto.LossFunction(**kwargs)
+
+    def forward(self, x, label=None):
+        assert x.size()[1] == 2
+        classified, hits = self.softmax(x.reshape(-1, x.size()[-1]), label.repeat_interleave(2))
+        compared, _ = self.angleproto(x, None)
+        return classified + compared, hits
+'''
 MODEL = '''
 """An encoder as the family writes it."""
 import torch, torch.nn as nn
@@ -54,13 +72,17 @@ def MainModel(nOut=256, **kwargs):
 
 @pytest.fixture
 def dropped_in(tmp_path, monkeypatch):
-    """The two files above, in a models/ and a loss/ on Python's path, which the trainer finds beside its own."""
-    for folder, name, text in (("models", "FamilyNet", MODEL), ("loss", "familyproto", LOSS)):
-        (tmp_path / folder).mkdir()
+    """The files above, in a models/ and a loss/ on Python's path, which the trainer finds beside its own."""
+    for folder, name, text in (
+        ("models", "FamilyNet", MODEL),
+        ("loss", "familyproto", LOSS),
+        ("loss", "familysoftmaxproto", SOFTMAXPROTO),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     yield
-    for name in ("models.FamilyNet", "loss.familyproto"):
+    for name in ("models.FamilyNet", "loss.familyproto", "loss.familysoftmaxproto"):
         sys.modules.pop(name, None)
 
 
@@ -74,6 +96,12 @@ def test_a_familys_model_and_metric_loss_train(dropped_in, options, capsys):  # 
     }
     assert main(command(options, "--hard_rank", 1, "--hard_prob", 0.5)) == 0
     assert "EER" in capsys.readouterr().out
+
+
+def test_a_familys_loss_made_of_ours_trains(dropped_in, options):  # noqa: ARG001
+    """voxceleb_trainer's softmaxproto hands the trainer's every option on to softmax and angleproto, which are ours."""
+    options |= {"trainfunc": "familysoftmaxproto", "sampler": "balanced", "batch_size": 4, "nPerSpeaker": 2}
+    assert main(command(options)) == 0
 
 
 def test_a_familys_metric_loss_is_known_to_need_groups(dropped_in, options, capsys):  # noqa: ARG001

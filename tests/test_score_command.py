@@ -39,8 +39,12 @@ def test_a_run_prints_a_table_and_writes_numbers_and_pictures(saved, capsys):
         run(saved / "dev.npz", "--out", saved / "result", "--draws", 50, "--threshold", 0.5, "--threshold_from", "dev")
         == 0
     )
-    told = capsys.readouterr()
-    assert "60 utterances of 6 systems" in told.out and "unseen system, seen language" in told.out and not told.err
+    printed = capsys.readouterr()
+    assert (
+        "60 utterances of 6 systems" in printed.out
+        and "unseen system, seen language" in printed.out
+        and not printed.err
+    )
     assert sorted(path.name for path in (saved / "result").iterdir()) == [
         "det_dev.png",
         "eval_dev.json",
@@ -137,8 +141,8 @@ def test_a_mistake_is_one_line_and_status_2(saved, capsys, monkeypatch, words, s
         (saved / name).write_text(text)
     before = sorted(saved.iterdir())
     assert run(*words) == 2
-    told = capsys.readouterr()
-    assert said in told.err and told.err.count("\n") == 1 and not told.out
+    printed = capsys.readouterr()
+    assert said in printed.err and printed.err.count("\n") == 1 and not printed.out
     assert sorted(saved.iterdir()) == before
 
 

@@ -252,3 +252,16 @@ def test_resuming_with_other_threads_is_warned_of(options, capsys):
     finally:
         torch.set_num_threads(1)
     assert "was trained with 1 threads, and there are 2 now" in said(capsys)
+
+
+def test_an_interrupted_evaluation_ends_with_one_line(options, capsys, monkeypatch):
+    assert main(command(options)) == 0
+    said(capsys)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evaluation.score_lists", interrupted)
+    argv = ["--eval", "--initial_model", options["save_path"], "--test_list", options["dev_list"]]
+    assert main([*map(str, argv)]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

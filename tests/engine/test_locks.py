@@ -131,3 +131,10 @@ def test_windows_locks_a_byte_behind_the_text(tmp_path, monkeypatch):
             pass
     assert not held
     assert not is_held(tmp_path / "lock") and not held
+
+
+def test_every_command_is_imported_where_there_is_no_fcntl():
+    modules = "trainSpeakerNet, score, identify, dataprep, sweep, analyse, evaluation, corpus.build_cache"
+    code = "import sys; sys.modules['fcntl'] = sys.modules['resource'] = None; "
+    code += f"import {modules}, sweeping.commands, analysis.commands, preparation.commands"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

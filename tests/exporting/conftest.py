@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+import export
 from corpus.lists import read_list
 from engine import checkpoints
 from settings.resolve import for_embedding
@@ -51,6 +52,15 @@ def speech(seconds: float, start: int = 0) -> np.ndarray:
 def thin(tmp_path_factory) -> str:
     """A ThinResNet34 on mel bands with class weights."""
     return saved(tmp_path_factory.mktemp("thin") / "model.model")
+
+
+@pytest.fixture(scope="session")
+def folder(thin, tmp_path_factory) -> Path:
+    """model.onnx and model.int8.onnx of the untrained network."""
+    out, lists = tmp_path_factory.mktemp("onnx") / "thin", ROOT / "data_lists/demo"
+    int8 = ["--quantize", "int8", "--calibration_list", str(lists / "train.csv"), "--path", str(DEMO)]
+    assert export.main([thin, "--out", str(out), *int8]) == 0
+    return out
 
 
 @pytest.fixture(scope="session")

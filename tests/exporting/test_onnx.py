@@ -1,7 +1,6 @@
 """--format onnx under onnxruntime: equal to the model for any length, with its logits, and the same error rate."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,19 +19,6 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="requirements-export.txt
 pytest.importorskip("onnxscript", reason="requirements-export.txt is not installed")
 
 SECONDS = (0.1, 0.37, 1.0, 2.0, 9.99, 60.0)
-
-
-def exported(checkpoint: str, out: Path, *options: str) -> Path:
-    """The folder of an export."""
-    assert export.main([checkpoint, "--out", str(out), *options]) == 0
-    return out
-
-
-@pytest.fixture(scope="session")
-def folder(thin, tmp_path_factory) -> Path:
-    """model.onnx and model.int8.onnx of the untrained network."""
-    options = ["--quantize", "int8", "--calibration_list", str(ROOT / "data_lists/demo/train.csv"), "--path", str(DEMO)]
-    return exported(thin, tmp_path_factory.mktemp("onnx") / "thin", *options)
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +46,11 @@ def test_the_graph_says_what_it_is_and_is_of_an_old_form(folder):
     assert str(ROOT).encode() not in (folder / "model.onnx").read_bytes()
 
 
-def test_the_error_rate_on_the_demo_is_the_models_to_three_digits(thin, folder):
+def test_the_error_rate_on_the_demo_is_the_models_to_three_digits(thin, folder, tmp_path):
     model = load_model(thin, "cpu")
-    data = open_list(model.config, str(ROOT / "data_lists/demo/test.csv"), str(DEMO))
+    header, *rows = (ROOT / "data_lists/demo/test.csv").read_text().splitlines()
+    (tmp_path / "third.csv").write_text("\n".join([header, *rows[::3], ""]))
+    data = open_list(model.config, str(tmp_path / "third.csv"), str(DEMO))
     ours = error_rate(model.embed_list(data.audio, data.lengths), data)
     theirs = error_rate(Session(folder / "model.onnx", model).embed_list(data), data)
     assert f"{theirs:.3g}" == f"{ours:.3g}"
@@ -83,8 +71,8 @@ def test_eight_bits_are_a_third_of_the_size_and_close(thin, folder):
 def test_a_metric_loss_leaves_embeddings_alone(tmp_path):
     options = {"trainfunc": "ge2e", "sampler": "balanced", "nPerSpeaker": 2, "features": "fbank80"}
     checkpoint = saved(tmp_path / "a.model", **options)
-    out = exported(checkpoint, tmp_path / "out")
-    session = onnxruntime.InferenceSession(out / "model.onnx")
+    assert export.main([checkpoint, "--out", str(tmp_path / "out")]) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "out/model.onnx")
     assert [output.name for output in session.get_outputs()] == ["embedding"]
     wave = speech(2.0)
     found = session.run(None, {"waveform": wave[None]})[0]

@@ -51,10 +51,14 @@ def test_the_graph_gives_the_models_embeddings_for_any_length(checkpoint, tmp_pa
     assert torch.cosine_similarity(torch.tensor(found), torch.tensor(expected)).min() > 0.9
 
 
-def test_a_hugging_face_folder_brings_the_speech_models_configuration(checkpoint, tmp_path):
-    assert export.main([checkpoint, "--out", str(tmp_path / "hf"), "--format", "hf"]) == 0
+@pytest.mark.parametrize("model, layers", [("Wav2Vec2AASIST", "1"), ("Wav2Vec2AASIST", "2"), ("SSLPooling", "1-1")])
+def test_a_hugging_face_folder_brings_the_speech_models_configuration(tmp_path, model, layers):
+    transformers.Wav2Vec2Config(**TINY).save_pretrained(tmp_path / "ssl")
+    options = {"model": model, "ssl_path": str(tmp_path / "ssl"), "ssl_init": "random", "ssl_layers": layers}
+    here = load_model(saved(tmp_path / "a.model", **options), "cpu")
+    assert export.main([str(tmp_path / "a.model"), "--out", str(tmp_path / "hf"), "--format", "hf"]) == 0
+    (tmp_path / "ssl").rename(tmp_path / "gone")
     (tmp_path / "hf").rename(tmp_path / "moved")
-    here, there = load_model(checkpoint, "cpu"), load_model(tmp_path / "moved", "cpu")
-    waves = [speech(2.0)]
-    assert np.array_equal(here.embed_waveforms(waves), there.embed_waveforms(waves))
+    there = load_model(tmp_path / "moved", "cpu")
+    assert np.array_equal(here.embed_waveforms([speech(2.0)]), there.embed_waveforms([speech(2.0)]))
     assert there.digest == here.digest and there.config.model_options["ssl_path"] == str(tmp_path / "moved/ssl")

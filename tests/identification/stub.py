@@ -1,4 +1,4 @@
-"""A model that needs no training: the power in bands of a waveform's spectrum, which tells tests' tones apart."""
+"""A model that needs no training: the power in bands of a waveform's spectrum, by which tests' tones differ."""
 
 from types import SimpleNamespace
 

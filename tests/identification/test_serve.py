@@ -134,7 +134,7 @@ def test_a_browser_drops_a_file_and_reads_the_answer(page_parts, tmp_path):
     away = {p["requestId"]: p["request"]["url"] for p in requested if p["request"]["url"].startswith("http")}
     away = {number: url for number, url in away.items() if not url.startswith(own)}
     failed = {m["params"]["requestId"]: m["params"] for m in asked if m["method"] == "Network.loadingFailed"}
-    for number, url in away.items():  # what gradio's page asks for elsewhere, the browser was told not to fetch
+    for number, url in away.items():  # gradio's page asks for it elsewhere; the browser must not fetch it
         assert failed[number].get("blockedReason") == "csp", url
     assert len(requested) > len(away)
 

@@ -1,6 +1,7 @@
 """Where a speech model's weights come from (folders, fairseq's names, SSL_Anti-spoofing's states), what is refused."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,12 @@ def test_without_network_the_user_learns_how_to_bring_the_model(monkeypatch):
     for options in ({}, {"ssl_path": "microsoft/wavlm-large", "ssl_init": "random"}):
         with pytest.raises(ConfigError, match="hf download .* --local-dir ssl_model; bring the folder here"):
             MainModel(4, **options)
+
+
+def test_a_hub_that_does_not_answer_is_not_asked_again_and_again(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setattr("models._ssl_weights.getproxies", dict)
+    began = time.perf_counter()
+    with pytest.raises(ConfigError, match="the models' hub cannot be reached.* run: hf download microsoft/wavlm-large"):
+        MainModel(4, ssl_path="microsoft/wavlm-large")
+    assert time.perf_counter() - began < 10  # seconds; the retries of old took 28

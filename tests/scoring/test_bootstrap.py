@@ -56,10 +56,10 @@ def test_marginals_give_nearly_the_interval_of_pairs():
 def test_few_systems_have_no_interval():
     systems = FEWEST - 1
     histograms = simulated(np.random.default_rng(0), systems)
-    told = intervals(
+    found = intervals(
         histograms, Groups(systems, 512, True), np.full(systems, 9), {"pooled": 0.2, "macro": 0.2}, draws=9
     )
-    assert told == {"pooled": None, "macro": None}
+    assert found == {"pooled": None, "macro": None}
 
 
 @pytest.mark.parametrize("stray", [0, 1])

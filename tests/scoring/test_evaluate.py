@@ -1,4 +1,4 @@
-"""What the evaluation tells of a list, against loops over its trials."""
+"""What the evaluation reports of a list, against loops over its trials."""
 
 import doctest
 import json
@@ -18,7 +18,7 @@ from tuneThreshold import curve_of, equal_error
 
 
 def example(count=300, systems=8, seed=0, size=6):
-    """Embeddings, systems, languages of a list whose systems are told apart now and then."""
+    """Embeddings, systems, languages of a list whose systems are separated now and then."""
     generator = np.random.default_rng(seed)
     codes = generator.integers(0, systems, count)
     embeddings = generator.standard_normal((count, size)) + generator.standard_normal((systems, size))[codes]
@@ -121,10 +121,10 @@ def test_a_threshold_of_another_list_gives_the_rates_and_the_cost_there():
 def test_hits_are_told_at_the_wanted_false_acceptance():
     embeddings, labels, _ = example()
     scores, target = pairs_of(embeddings, labels)
-    for told in evaluate(embeddings, labels, false_acceptances=(0.01, 0.2), draws=0)["at_false_acceptance"]:
-        allowed = np.sort(scores[target == 0])[::-1][int(told["wanted"] * (target == 0).sum())]
-        assert told["fpr"] <= told["wanted"]
-        assert told["tpr"] == pytest.approx((scores[target == 1] > allowed).mean(), abs=1e-3)
+    for rates in evaluate(embeddings, labels, false_acceptances=(0.01, 0.2), draws=0)["at_false_acceptance"]:
+        allowed = np.sort(scores[target == 0])[::-1][int(rates["wanted"] * (target == 0).sum())]
+        assert rates["fpr"] <= rates["wanted"]
+        assert rates["tpr"] == pytest.approx((scores[target == 1] > allowed).mean(), abs=1e-3)
 
 
 def test_cllr_is_that_of_the_scores():
