@@ -11,7 +11,7 @@ demo: .venv/.ready
 	$(BIN)/python trainSpeakerNet.py --config configs/demo.yaml
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff format --check .
