@@ -117,7 +117,7 @@ def test_eval_needs_a_model_and_a_list():
 
 def test_training_needs_a_list_and_epochs_beyond_the_warm_up():
     assert "--train_list" in mistake()
-    assert "--warmup_epochs 10" in mistake(*TRAIN, "--max_epoch", "10")
+    assert "--warmup_epochs 10" in mistake(*TRAIN, "--max_epoch", "10", "--warmup_epochs", "10")
 
 
 def test_an_unknown_model_is_named_with_those_there_are():
