@@ -11,7 +11,16 @@ import pytest
 from tests.conftest import ROOT, command
 from tests.test_training import metrics
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+# a machine whose own name does not resolve would wait for itself: hence the address
+TORCHRUN = [
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--local_addr",
+    "127.0.0.1",
+    "--nproc_per_node",
+]
 
 
 def start(processes: int, *argv: object, **environment: str) -> subprocess.Popen:
