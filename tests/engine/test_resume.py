@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,17 +21,20 @@ from tests.test_training import metrics, refused, said, same, weights
 from trainSpeakerNet import main
 
 
-def in_child(argv: list[str], prepare=lambda: None) -> int:
-    """Start the trainer in a forked process, which has torch in memory already; returns its pid."""
+def in_child(argv: list[str], log: Path, prepare=lambda: None) -> int:
+    """Start the trainer in a forked process, which has torch in memory already; returns its pid. `log`: its output."""
     pid = os.fork()
     if pid:
         return pid
     status = 70
     try:
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 the child's own, until it ends
+        sys.stdout = sys.stderr = log.open("w")
         prepare()
         status = main(argv)
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
         os._exit(status)
 
 
@@ -55,12 +60,13 @@ def run_killed(argv: list[str], folder, kills: int, seed: int, most: int) -> int
     moments, hits = random.Random(seed), 0
     while True:
         changes, delay = moments.randint(1, most), moments.choice([1e-6, 1e-4, 1e-3, 1e-2, 0.1])
-        pid = in_child(argv, lambda: die_soon(folder, changes, delay) if hits < kills else None)  # noqa: B023 at once
+        log = folder.with_suffix(".child.log")
+        pid = in_child(argv, log, lambda: die_soon(folder, changes, delay) if hits < kills else None)  # noqa: B023 at once
         _, status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(status):
             hits += 1
         else:
-            assert os.WEXITSTATUS(status) == 0
+            assert os.WEXITSTATUS(status) == 0, log.read_text()
             return hits
 
 
