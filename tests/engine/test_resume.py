@@ -1,12 +1,9 @@
 """A run that is killed, preempted, tampered with or started twice: nothing is lost, nothing is silent."""
 
-import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,53 +18,15 @@ from tests.test_training import metrics, refused, said, same, weights
 from trainSpeakerNet import main
 
 
-def in_child(argv: list[str], log: Path, prepare=lambda: None) -> int:
-    """Start the trainer in a forked process, which has torch in memory already; returns its pid. `log`: its output."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 70
-    try:
-        sys.stdout = sys.stderr = log.open("w")
-        prepare()
-        status = main(argv)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
+def run_killed(argv: list[str], folder: Path, kills: int, seed: int, most: int) -> int:
+    """Run the trainer to its end, killing it up to `kills` times, each within `most` changes; how many hit it alive.
 
-
-def die_soon(folder, changes: int, delay: float) -> None:
-    """End this process, as abruptly as by SIGKILL, `delay` s after it has begun its n-th change of a file in `folder`.
-
-    What a kill can spoil is what stands on the disk. So moments are drawn among the changes of files, wherever a slow
-    machine puts them in time, and a little later, which falls into the writing or into what comes after it.
+    In a process of its own, which forks: autograd does not survive a fork once it has threads, as after other tests.
     """
-    left = [changes]
-
-    def count(event: str, arguments: tuple) -> None:
-        if event in ("open", "os.rename", "os.remove", "os.link") and str(folder) in str(arguments[0]):
-            left[0] -= 1
-            if left[0] == 0:
-                signal.setitimer(signal.ITIMER_REAL, delay)  # nobody handles SIGALRM: the kernel ends the process
-
-    sys.addaudithook(count)
-
-
-def run_killed(argv: list[str], folder, kills: int, seed: int, most: int) -> int:
-    """Run the command to its end, killing it up to `kills` times, each within `most` changes; how many hit it alive."""
-    moments, hits = random.Random(seed), 0
-    while True:
-        changes, delay = moments.randint(1, most), moments.choice([1e-6, 1e-4, 1e-3, 1e-2, 0.1])
-        log = folder.with_suffix(".child.log")
-        pid = in_child(argv, log, lambda: die_soon(folder, changes, delay) if hits < kills else None)  # noqa: B023 at once
-        _, status = os.waitpid(pid, 0)
-        if os.WIFSIGNALED(status):
-            hits += 1
-        else:
-            assert os.WEXITSTATUS(status) == 0, log.read_text()
-            return hits
+    words = [sys.executable, "-m", "tests.killed_runs", folder, kills, seed, most, *argv]
+    done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.splitlines()[-1])
 
 
 def compare_killed_with_undisturbed(options, tmp_path, kills, most):

@@ -1,0 +1,72 @@
+"""Run the trainer to its end through kills. Run: python -m tests.killed_runs FOLDER KILLS SEED MOST TRAINER'S WORDS ...
+
+It prints how many kills hit the trainer alive.
+"""
+
+import os
+import random
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from trainSpeakerNet import main
+
+
+def in_child(argv: list[str], log: Path, prepare: Callable[[], None]) -> int:
+    """Start the trainer in a forked process, which has torch in memory already; returns its pid. `log`: its output."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 70
+    try:
+        sys.stdout = sys.stderr = log.open("w")
+        prepare()
+        status = main(argv)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def die_soon(folder: Path, changes: int, delay: float) -> None:
+    """End this process, as abruptly as by SIGKILL, `delay` s after it has begun its n-th change of a file in `folder`.
+
+    What a kill can spoil is what stands on the disk. So moments are drawn among the changes of files, wherever a slow
+    machine puts them in time, and a little later, which falls into the writing or into what comes after it.
+    """
+    left = [changes]
+
+    def count(event: str, arguments: tuple) -> None:
+        if event in ("open", "os.rename", "os.remove", "os.link") and str(folder) in str(arguments[0]):
+            left[0] -= 1
+            if left[0] == 0:
+                signal.setitimer(signal.ITIMER_REAL, delay)  # nobody handles SIGALRM: the kernel ends the process
+
+    sys.addaudithook(count)
+
+
+def run_killed(argv: list[str], folder: Path, kills: int, seed: int, most: int) -> int:
+    """Run the command to its end, killing it up to `kills` times, each within `most` changes; how many hit it alive."""
+    moments, hits = random.Random(seed), 0
+    log = folder.with_suffix(".child.log")
+    while True:
+        changes, delay = moments.randint(1, most), moments.choice([1e-6, 1e-4, 1e-3, 1e-2, 0.1])
+        pid = in_child(argv, log, lambda: die_soon(folder, changes, delay) if hits < kills else None)  # noqa: B023 at once
+        _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status):
+            hits += 1
+        elif os.WEXITSTATUS(status):
+            sys.exit(log.read_text())
+        else:
+            return hits
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder, kills, seed, most, *words = sys.argv[1:]
+    sys.stdout.write(f"{run_killed(words, Path(folder), int(kills), int(seed), int(most))}\n")
