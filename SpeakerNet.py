@@ -23,7 +23,7 @@ from corpus.eval_loader import EvalLoader
 from corpus.filters import AudioFilters
 from DatasetLoader import Batch, TrainLoader
 from engine import checkpoints, optim, training_state
-from engine.async_step import Step, StepsInFlight
+from engine.async_step import Step, StepsInFlight, event_on
 from engine.averaging import MovingAverage
 from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
 from engine.distributed import all_gather_with_grad, average_gradients, rank, with_sync_batch_norm, world
@@ -296,13 +296,14 @@ class ModelTrainer:
         """
         number = progress.batch + len(self.steps.waiting)
         seed_all(self.config.seed, progress.epoch, number, rank())
-        self.steps.add(self.step(batch, self.lr(progress.epoch * len(self.loader) + number), stop))
+        step = self.step(batch, self.lr(progress.epoch * len(self.loader) + number), stop)
+        step.waited = self.loader.waited
+        self.steps.add(step)
         self.steps.collect(progress, 0 if self.compiling else self.steps.lag, world())
         if self.compiling:
             log.info("compiled with the first batch, in %.0f s", time.perf_counter() - self.began)
             self.compiling = False
         self.clock(progress)
-        progress.waited += self.loader.waited
 
     def clock(self, progress: Progress) -> None:
         """Add the time since the last step to the epoch's."""
@@ -312,6 +313,7 @@ class ModelTrainer:
     @convolutions(training=True)
     def step(self, batch: Batch, lr: float, stop: bool = False) -> Step:
         """Begin one optimiser step at rate `lr`. Where loss or gradient is not finite, it changes nothing."""
+        start = event_on(self.device)
         waveforms, labels = (t.to(self.device, non_blocking=True) for t in (batch.waveforms, batch.labels))
         optim.set_lr(self.optimizer, lr)
         self.optimizer.zero_grad()
@@ -329,7 +331,7 @@ class ModelTrainer:
         optim.apply_gradients(self.optimizer, self.scaler, finite)
         if self.average:
             self.average.update()
-        return Step.begun(batch, lr, [loss, accuracy, norm, stop])
+        return Step.begun(batch, lr, [loss, accuracy, norm, stop], start)
 
     def evaluating(self) -> AbstractContextManager:
         """While it lasts, the network is the one to judge and keep: with --ema that of the averaged weights."""

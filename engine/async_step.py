@@ -14,29 +14,53 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Step:
-    """An optimiser step that was begun, with rate `lr`; a GPU may still compute it, and `results` waits for that."""
+    """An optimiser step that was begun, with rate `lr`; a GPU may still compute it, and `results` waits for that.
+
+    `start` and `done`: when the GPU comes to the step, and when it has done it. `waited`: seconds that the host waited
+    for the batch, whatever the GPU did meanwhile.
+    """
 
     batch: object
     lr: float
     values: torch.Tensor
+    start: torch.cuda.Event | None
     done: torch.cuda.Event | None
+    waited: float = 0.0
 
     @classmethod
-    def begun(cls, batch: object, lr: float, scalars: list[torch.Tensor]) -> "Step":
+    def begun(cls, batch: object, lr: float, scalars: list[torch.Tensor], start: torch.cuda.Event | None) -> "Step":
         """The step that gives these scalars on the device. They are sent to the host without waiting for them."""
         wide = [torch.promote_types(s.dtype, torch.float32) for s in scalars]
         values = torch.stack([s.detach().to(dtype) for s, dtype in zip(scalars, wide, strict=True)])
         if not values.is_cuda:
-            return cls(batch, lr, values, None)
-        values, done = values.to("cpu", non_blocking=True), torch.cuda.Event()
-        done.record()
-        return cls(batch, lr, values, done)
+            return cls(batch, lr, values, None, None)
+        device, values = values.device, values.to("cpu", non_blocking=True)
+        return cls(batch, lr, values, start, event_on(device))
 
     def results(self) -> list[float]:
         """The scalars."""
         if self.done:
             self.done.synchronize()
         return self.values.tolist()
+
+    def idle(self, before: torch.cuda.Event | None) -> float:
+        """Seconds of `waited` in which the device stood still; `before`: when it had done the step before this one.
+
+        While the host waits for a batch, a GPU may still compute the steps before it, and nothing is lost. Both steps
+        must have ended.
+        """
+        if not (before and self.start):
+            return self.waited
+        return min(self.waited, before.elapsed_time(self.start) / 1000)
+
+
+def event_on(device: torch.device) -> torch.cuda.Event | None:
+    """The moment at which a GPU will have done all that was asked of it; None of a device on which nothing waits."""
+    if device.type != "cuda":
+        return None
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
 
 
 class StepsInFlight:
@@ -55,6 +79,7 @@ class StepsInFlight:
     def __init__(self, lag: int, may_skip: int, overflow_is_routine: bool):
         self.lag, self.may_skip, self.overflow_is_routine = lag, may_skip, overflow_is_routine
         self.waiting: deque[Step] = deque()
+        self.done: torch.cuda.Event | None = None  # of the step whose results arrived last
         self.begun, self.stop_from = 0, math.inf  # steps; the one from which on all processes want to stop
 
     def add(self, step: Step) -> None:
@@ -70,6 +95,8 @@ class StepsInFlight:
         while len(self.waiting) > lag:
             step = self.waiting.popleft()
             loss, accuracy, norm, stop = step.results()
+            progress.waited += step.idle(self.done)
+            self.done = step.done
             if stop > 0:
                 self.stop_from = min(self.stop_from, self.begun - len(self.waiting) + self.lag)
             if self.overflow_is_routine:

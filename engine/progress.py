@@ -71,7 +71,10 @@ class Progress:
         self.left_out += 1
 
     def row(self) -> dict:
-        """The metrics of the epoch in progress: means over its batches; `data_wait` is a fraction of its time."""
+        """The metrics of the epoch in progress: means over its batches.
+
+        `data_wait` is the fraction of its time in which the device stood still because a batch was not there yet.
+        """
         return {
             "epoch": self.epoch + 1,
             "loss": self.loss / max(1, self.done),

@@ -38,6 +38,9 @@ class NoWaiting(TorchDispatchMode):
 
 
 class FakeEvent:
+    def __init__(self, enable_timing: bool):
+        pass
+
     def record(self) -> None:
         pass
 
