@@ -20,11 +20,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-import torch
+from benchmarks.demo_runs import ROOT, different_weights, thinned_lists
 
-from engine import checkpoints
-
-ROOT = Path(__file__).parent.parent
 CLOCK = {"seconds", "utterances_per_s", "data_wait"}
 FAULTS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "vanished file", "full disk")
 DISK_MB = 120
@@ -53,9 +50,7 @@ class Soak:
         shutil.copytree(ROOT / "data/demo", self.audio)
         rows = (ROOT / "data_lists/demo/train.csv").read_text(encoding="utf-8").splitlines()
         self.trained = [self.audio / row.split(",")[0].removeprefix("./") for row in rows[1::6]]
-        for name in ("train", "dev", "test"):
-            header, *lines = (ROOT / f"data_lists/demo/{name}.csv").read_text(encoding="utf-8").splitlines()
-            (folder / f"{name}.csv").write_text("\n".join([header, *lines[::6]]) + "\n", encoding="utf-8")
+        thinned_lists(folder)
 
     def command(self, save_path: Path) -> list[str]:
         """The trainer's command line: small crops, no audio kept in memory, a checkpoint after every batch."""
@@ -133,11 +128,8 @@ class Soak:
         """The finished run beside the undisturbed one: all weights, all metrics, the results."""
         whole = self.folder / "whole"
         for name in ("last", "best"):
-            first, second = (checkpoints.read(path / f"model/{name}.model") for path in (whole, save_path))
-            for part in ("encoder", "loss"):
-                for key, value in first[part].items():
-                    if not torch.equal(value, second[part][key]):
-                        self.wrong.append(f"{save_path.name}: {name}.model differs in {part} {key}")
+            differing = different_weights(*(path / f"model/{name}.model" for path in (whole, save_path)))
+            self.wrong += [f"{save_path.name}: {name}.model differs in {key}" for key in differing]
         if metrics(whole) != metrics(save_path):
             self.wrong.append(f"{save_path.name}: metrics.jsonl differs")
         for name in ("dev", "test"):

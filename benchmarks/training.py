@@ -17,8 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.machine import machine
 from corpus.audio import AudioFiles, AudioMemory
 from corpus.crops import crop_samples
+from corpus.gpu_audio import GpuAudio
 from corpus.lists import read_list
-from corpus.samplers import RandomSampler
+from corpus.samplers import BalancedSampler, RandomSampler
 from DatasetLoader import Batch, TrainLoader
 from engine.devices import find_device, half_precision
 from engine.progress import Progress
@@ -54,16 +55,21 @@ class Parts:
         self.began = now
 
 
+def new_model(device: torch.device, **values) -> TracingModel:
+    """A network of random weights with these options of the trainer."""
+    given = {"train_list": "-", "nOut": 50, "warmup_epochs": 0, "device": device.type}
+    config = from_values(given | values)
+    return TracingModel(SpeakerNet(config, SYSTEMS), config, device, [], [])
+
+
 def trainer(device: torch.device, name: str, loader=(None,)) -> ModelTrainer:
     """The trainer, with what was changed since voxceleb_trainer's step or without."""
     channels_last, half, _, fused = CHANGES[name]
-    values = {"train_list": "-", "nOut": 50, "mixedprec": half, "warmup_epochs": 0, "device": device.type}
-    net = SpeakerNet(config := from_values(values), SYSTEMS)
-    made = ModelTrainer(TracingModel(net, config, device, [], []), loader)
+    made = ModelTrainer(new_model(device, mixedprec=half), loader)
     if not channels_last:
         made.net.to(memory_format=torch.contiguous_format)
     if not fused:
-        made.optimizer = torch.optim.Adam(made.parameters, lr=config.lr)
+        made.optimizer = torch.optim.Adam(made.parameters, lr=made.config.lr)
     made.net.train()
     return made
 
@@ -96,15 +102,33 @@ def take_means(name: str) -> None:
     ThinResNet34.mean_over_places = mean_over_places if CHANGES[name][2] else plain
 
 
-def make_loader(batch_size: int, batches: int) -> TrainLoader:
-    """The demo's speech, in memory, as often as the batches ask for it."""
+def make_loader(
+    batch_size: int,
+    batches: int,
+    *,
+    frames: int = 200,
+    per_system: int = 1,
+    threads: int = 2,
+    device: torch.device | None = None,
+    on_device: bool = False,
+) -> TrainLoader:
+    """The demo's speech, in memory, as often as the batches ask for it.
+
+    Batches for a GPU (`device`) are in page-locked memory, or cut on the device that holds the audio (`on_device`).
+    """
     table = read_list(ROOT / "data_lists/demo/train.csv")
     files = table.files(ROOT / "data/demo")
-    rows = np.arange(batch_size * batches) % len(files)
-    audio = AudioFiles([files[row] for row in rows], AudioMemory(1 << 32))
-    lengths, _ = audio.lengths(2)
+    rows = np.arange(batch_size * batches)
+    audio = AudioFiles([files[row % len(files)] for row in rows], AudioMemory(1 << 32))
+    lengths, _ = audio.lengths(threads)
     labels = rows % SYSTEMS
-    return TrainLoader(audio, lengths, labels, RandomSampler(labels, batch_size), crop_samples(200), 1, 2)
+    sampler = RandomSampler(labels, batch_size)
+    if per_system > 1:
+        sampler = BalancedSampler(labels, batch_size // per_system, per_system, [str(n) for n in range(SYSTEMS)])
+    pin = device if device and device.type == "cuda" else None
+    if on_device:
+        audio = GpuAudio(audio, lengths, device)
+    return TrainLoader(audio, lengths, labels, sampler, crop_samples(frames), 1, threads, pin=pin)
 
 
 def measure(device: torch.device, loader: TrainLoader, repeats: int) -> dict[str, dict[str, float]]:
@@ -142,17 +166,22 @@ def roof(device: torch.device, kind: torch.dtype, size: int = 4096) -> float:
     return 2 * size**3 / best
 
 
+def epoch(made: ModelTrainer) -> dict:
+    """The metrics of a whole epoch."""
+    progress = Progress()
+    made.begin_epoch(0)
+    for batch in made.loader.epoch(0):
+        made.train_step(batch, progress)
+    made.end_epoch(progress)
+    return progress.row()
+
+
 def epochs(device: torch.device, loader: TrainLoader) -> dict[str, dict]:
     """The metrics of a whole epoch of either end."""
     rows = {}
     for name in (FIRST, LAST):
         take_means(name)
-        made, progress = trainer(device, name, loader), Progress()
-        made.begin_epoch(0)
-        for batch in loader.epoch(0):
-            made.train_step(batch, progress)
-        made.end_epoch(progress)
-        rows[name] = progress.row()
+        rows[name] = epoch(trainer(device, name, loader))
     return rows
 
 

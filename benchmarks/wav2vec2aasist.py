@@ -5,7 +5,6 @@ with random weights. Waveforms are random too: reading audio is not measured.
 """
 
 import argparse
-import resource
 import statistics
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.machine import peak_memory
 from models._ssl_weights import XLS_R_300M
 from models.Wav2Vec2AASIST import MainModel
 
@@ -62,13 +62,6 @@ def flops_of_step(network: Classifier, device: torch.device) -> float:
         network(*batch).backward()
     network.zero_grad()
     return counter.get_total_flops() / 2
-
-
-def peak_memory(device: torch.device) -> float:
-    """GB at most since the start: allocated on the GPU, or resident in this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def measure(network: Classifier, args: argparse.Namespace, device: torch.device) -> tuple[list[float], float]:
