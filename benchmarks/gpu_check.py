@@ -39,7 +39,7 @@ class Row:
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     options.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="(default: %(default)s)")
-    options.add_argument("--full", action="store_true", help="train XLS-R 300M too, with random weights: needs 40 GB")
+    options.add_argument("--full", action="store_true", help="train XLS-R 300M too, with random weights")
     options.add_argument("--out", type=Path, default=Path("gpu_check.md"), help="the report (default: %(default)s)")
     return options
 
