@@ -33,6 +33,8 @@ def read_arrays(path: str | Path, what: str) -> dict[str, np.ndarray]:
             file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             arrays = {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        raise ScoringError(f"{path}: {error.strerror or error}") from None
     except Exception as error:  # numpy lets through whatever zipfile, zlib and its own parser raise
         raise ScoringError(f"{path} cannot be read as {what} (.npz): {shown(str(error), 300)}") from error
     strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
