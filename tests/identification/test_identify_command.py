@@ -125,7 +125,7 @@ def test_systems_are_added_from_a_folder_and_the_bank_calibrated_again(bank, cap
 
 
 MISTAKES = [
-    (("identify", "gone.npz", KNOWN), "gone.npz cannot be read as a bank"),
+    (("identify", "gone.npz", KNOWN), "gone.npz: No such file or directory"),
     (("identify", "B", "data/fake/b/s1", "--picture", "x.png", "--segments", 1), "of one recording"),
     (("identify", "B", KNOWN, "--picture", "x.png"), "say how long"),
     (("identify", "B", KNOWN, "--against", "system 1", "system 9"), "system 9 is not enrolled"),
