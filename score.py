@@ -1,6 +1,7 @@
 """Score every pair of a list's embeddings, exactly. Run: python score.py embeddings.npz --out result
 
 Open-set metrics of systems in a train list or not: python score.py openset train.npz test.npz --dev dev.npz
+One recipe against another over seeds: python score.py paired --before a10.npz a11.npz --after b10.npz b11.npz
 
 The file holds `embeddings` (N, D) and `labels` (N,), the system of each utterance, and may hold `paths`, `languages`
 and `conditions` (N,). They may come from any encoder.
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scoring.command_line import openset_options, options
+from scoring.command_line import openset_options, options, paired_options
 from settings.console import run_command
 from settings.errors import ScoringError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # imported where they are needed: a help text needs none of t
 
     from corpus.embedding_file import SavedEmbeddings
     from scoring.backends import Backend
+    from scoring.embeddings import Utterances
     from scoring.trial_list import TrialList
 
 
@@ -28,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["openset"]:
         return run_command(lambda: show(_run_openset(openset_options().parse_args(words[1:]))))
+    if words[:1] == ["paired"]:
+        return run_command(lambda: show(_run_paired(paired_options().parse_args(words[1:]))))
     return run_command(lambda: show(_run(options().parse_args(words))))
 
 
@@ -188,6 +192,60 @@ def _run_openset(args: argparse.Namespace) -> str:
         write_text(path, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         lines.append(f"wrote {path}")
     return "\n".join(lines)
+
+
+def _run_paired(args: argparse.Namespace) -> str:
+    """The table of two recipes, for the whole list and for each part of it; with --json, its figures too."""
+    import json
+
+    from engine.atomic_files import write_text
+    from scoring import paired
+
+    before, after = ([_parts(args, *pair) for pair in _with_backends(args, which)] for which in ("before", "after"))
+    found = {
+        name: paired.compare(
+            *([file[name] for file in files] for files in (before, after)), draws=args.draws, seed=args.seed
+        )
+        for name in before[0]
+        if all(name in file for file in (*before, *after))
+    }
+    if args.json:
+        write_text(args.json, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return "\n".join([paired.table(found), *([f"wrote {args.json}"] if args.json else [])])
+
+
+def _with_backends(args: argparse.Namespace, which: str) -> list[tuple[str, str | None]]:
+    """The files of a recipe, each with the one that its back-end is learned from."""
+    paths, others = getattr(args, which), getattr(args, f"{which}_backend_from")
+    if len(others) != (0 if args.backend == "cosine" else len(paths)):
+        raise ScoringError(
+            f"--{which}_backend_from: {len(others)} files; a back-end other than cosine needs one for each of --{which}"
+            f" ({len(paths)}), cosine none"
+        )
+    return list(zip(paths, others or [None] * len(paths), strict=True))
+
+
+def _parts(args: argparse.Namespace, path: str, other: str | None) -> "dict[str, Utterances]":
+    """The list of a file ready to be scored, and the parts of it that have target and non-target trials."""
+    import numpy as np
+
+    from corpus.conditions import printed, resolve_conditions
+    from corpus.embedding_file import read_embeddings
+    from scoring.backends import as_utterances
+    from scoring.embeddings import utterances
+
+    saved = read_embeddings(path)
+    if saved.labels is None:
+        raise ScoringError(f"{path} has no array `labels`: the system of each utterance")
+    backend = _backend(argparse.Namespace(embeddings=path, backend=args.backend, backend_from=other), saved)
+    known = (saved.embeddings, saved.labels, saved.paths)
+    listed = utterances(*known) if backend is None else as_utterances(backend, *known)
+    conditions = np.array(resolve_conditions(saved.conditions, saved.labels, saved.languages) or [""] * len(saved))
+    parts = {f"{seen} systems": np.char.startswith(conditions, f"{seen}_system") for seen in ("seen", "unseen")}
+    parts |= {printed(str(condition)): conditions == condition for condition in np.unique(conditions) if condition}
+    return {"all": listed} | {
+        name: part for name, mask in parts.items() if all((part := listed.subset(mask[listed.order])).trials())
+    }
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ The interval is that of the percentiles of the draws' EERs about their median, m
 for the few systems there are (see `_widened`). Its coverage on simulated lists is in the tests.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
@@ -40,19 +42,31 @@ def intervals(
     """
     if min(len(sizes), int((sizes > 1).sum())) < FEWEST:
         return dict.fromkeys(eers)
-    generator = np.random.default_rng(seed)
-    times = generator.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=draws).astype(np.float64)
-    times = times[(times[:, sizes > 1] > 0).any(axis=1) & ((times > 0).sum(axis=1) > 1)]  # draws with both kinds
-    accepted = np.cumsum(histograms[:, ::-1], axis=1)  # at falling thresholds; any weighing of it stays cumulated
-    drawn = {curve: [] for curve in eers}
-    with threadpool_limits(1, user_api="blas"):  # many small products: threads would wait for each other
-        for start in range(0, len(times), AT_ONCE):
-            for curve in eers:
-                trials = _drawn(accepted, groups, sizes, times[start : start + AT_ONCE], macro=curve == "macro")
-                drawn[curve].append(equal_errors(*trials))
+    times = draw_systems(sizes, draws, np.random.default_rng(seed))
+    drawn = drawn_eers(histograms, groups, sizes, times, list(eers))
     targets = (sizes * (sizes - 1) // 2).sum()
     least = 0.5 / max(targets, sizes.sum() * (sizes.sum() - 1) // 2 - targets)
-    return {c: _widened(np.concatenate(parts), eers[c], len(sizes), float(least)) for c, parts in drawn.items()}
+    return {curve: _widened(values, eers[curve], len(sizes), float(least)) for curve, values in drawn.items()}
+
+
+def draw_systems(sizes: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """(draws, S) how often each of the S systems is in each draw. Draws without both kinds of trials are left out."""
+    times = generator.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=draws).astype(np.float64)
+    return times[(times[:, sizes > 1] > 0).any(axis=1) & ((times > 0).sum(axis=1) > 1)]
+
+
+def drawn_eers(
+    histograms: np.ndarray, groups: Groups, sizes: np.ndarray, times: np.ndarray, curves: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """For each curve, "pooled" or "macro", the (draws,) EERs of a list whose systems are drawn (draws, S) times."""
+    accepted = np.cumsum(histograms[:, ::-1], axis=1)  # at falling thresholds; any weighing of it stays cumulated
+    drawn = {curve: [] for curve in curves}
+    with threadpool_limits(1, user_api="blas"):  # many small products: threads would wait for each other
+        for start in range(0, len(times), AT_ONCE):
+            for curve in curves:
+                trials = _drawn(accepted, groups, sizes, times[start : start + AT_ONCE], macro=curve == "macro")
+                drawn[curve].append(equal_errors(*trials))
+    return {curve: np.concatenate(parts) for curve, parts in drawn.items()}
 
 
 def _drawn(
@@ -89,17 +103,24 @@ def equal_errors(false_alarms: np.ndarray, hits: np.ndarray) -> np.ndarray:
 
 
 def _widened(drawn: np.ndarray, eer: float, systems: int, least: float) -> list[float]:
-    """The interval from the draws, whose EERs tell nothing below `least`, half a trial of the list.
+    """The interval from the draws, whose EERs say nothing below `least`, half a trial of the list.
 
-    A bootstrap of S systems varies by (S - 1) / S of what S systems vary, and its percentiles are those of a normal
-    where a t with S - 1 degrees of freedom is due. Both are made good, in log-odds so that the ends stay rates.
+    In log-odds, so that the ends stay rates.
     """
     low, middle, high = _log_odds(np.quantile(drawn, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]), least)
-    tail = (1 + LEVEL) / 2
-    wider = np.sqrt(systems / (systems - 1)) * stats.t.ppf(tail, systems - 1) / stats.norm.ppf(tail)
-    ends = _log_odds(np.array(eer), least) + wider * (np.array([low, high]) - middle)
+    ends = _log_odds(np.array(eer), least) + widening(systems) * (np.array([low, high]) - middle)
     low, high = 1 / (1 + np.exp(-ends))
     return [min(eer, float(low)), max(eer, float(high))]
+
+
+def widening(systems: int) -> float:
+    """By how much an interval of so many systems must be wider than the percentiles of its draws.
+
+    A bootstrap of S systems varies by (S - 1) / S of what S systems vary, and its percentiles are those of a normal
+    where a t with S - 1 degrees of freedom is due.
+    """
+    tail = (1 + LEVEL) / 2
+    return float(np.sqrt(systems / (systems - 1)) * stats.t.ppf(tail, systems - 1) / stats.norm.ppf(tail))
 
 
 def _log_odds(rate: np.ndarray, least: float) -> np.ndarray:

@@ -3,13 +3,13 @@
 from scoring.choices import BACKENDS, OPENSET_SCORES, TOP
 from settings.arguments import Parser, number, whole
 
-OPENSET = "Open-set metrics of systems in a train list or not: score.py openset --help."
+OTHERS = "Open-set metrics: score.py openset --help. One recipe against another, over seeds: score.py paired --help."
 SCORES = f"{', '.join(OPENSET_SCORES)} (default: all that the files have logits for)"
 
 
 def options() -> Parser:
     """The options of `score.py`."""
-    parser = Parser(prog="score.py", description="Score every pair of a list's embeddings, exactly.", epilog=OPENSET)
+    parser = Parser(prog="score.py", description="Score every pair of a list's embeddings, exactly.", epilog=OTHERS)
     parser.add_argument(
         "embeddings", metavar="E.npz", help="embeddings, labels and, where known, paths, languages, ..."
     )
@@ -61,4 +61,21 @@ def openset_options() -> Parser:
     parser.add_argument("--seed", type=whole(), default=0, help="of the bootstrap (default: %(default)s)")
     parser.add_argument("--as-published", action="store_true", help="the official MLAADv5 baseline's convention, too")
     parser.add_argument("--out", metavar="DIR", help="folder for openset_TEST.json")
+    return parser
+
+
+def paired_options() -> Parser:
+    """The options of `score.py paired`."""
+    said = "One recipe against another on one list: models of the same seeds, a bootstrap over seeds and systems."
+    parser = Parser(prog="score.py paired", description=said)
+    files = {"nargs": "+", "required": True, "metavar": "E.npz"}
+    parser.add_argument("--before", **files, help="the list as the first recipe embeds it, a file for each seed")
+    parser.add_argument("--after", **files, help="the same of the second recipe, in the same order of seeds")
+    parser.add_argument("--backend", choices=BACKENDS, default="cosine", help="of both (default: %(default)s)")
+    for which in ("before", "after"):
+        said = f"embeddings with labels that the back-end of each file of --{which} is learned from"
+        parser.add_argument(f"--{which}_backend_from", nargs="+", default=[], metavar="B.npz", help=said)
+    parser.add_argument("--draws", type=whole(1), default=1000, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--json", metavar="F", help="write the figures, too; rates are fractions")
     return parser
