@@ -15,6 +15,7 @@ from engine import checkpoints, diagnostics
 from engine.distributed import broadcast_object, rank
 from engine.experiment import Experiment
 from engine.run_folder import config_lists, result_names
+from scoring.backends import Backend, check_same_model, read_backend
 from scoring.table import table as table_of
 from settings.errors import ScoringError
 from settings.options import Config
@@ -79,6 +80,7 @@ def score(
         return broadcast_object(None)
     audio = model.config.audio() | data.filters.settings()
     found = {"list": data.table.source, "checkpoint": checkpoint, "audio": audio} | found
+    found |= {"backend": model.config.backend} if model.config.backend else {}
     scoring.write_results(found | {"skipped": data.skipped}, experiment.results, name, printed)
     log.info("\n%s", table_of(found, data.table.source, printed))
     return broadcast_object(found)
@@ -87,8 +89,10 @@ def score(
 def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshold: float | None) -> dict:
     """Everything about a list's pairs, or about its trials where it is a list of those."""
     given = {"threshold": threshold, "threshold_from": None if threshold is None else "dev"}
+    backend = backend_of(model)
     if data.trials:
-        scores = scoring.score_pairs(embeddings, data.trials.first, data.trials.second, names=data.table.paths)
+        first, second = data.trials.first, data.trials.second
+        scores = scoring.score_pairs(embeddings, first, second, names=data.table.paths, backend=backend)
         return scoring.evaluate_trials(scores, data.trials.labels, costs=how(model)["costs"], **given)
     table = data.table
     return scoring.evaluate(
@@ -97,9 +101,20 @@ def results(model: TracingModel, data: Dataset, embeddings: np.ndarray, threshol
         languages=[language or "unknown" for language in table.languages] if any(table.languages) else None,
         conditions=conditions(table, model),
         names=table.paths,
+        backend=backend,
         **given,
         **how(model),
     )
+
+
+def backend_of(model: TracingModel) -> Backend | None:
+    """The back-end of --backend. Raises ScoringError where it was learned from another model's embeddings."""
+    path = model.config.backend
+    if not path:
+        return None
+    found = read_backend(path)
+    check_same_model(path, found.checkpoint, model.digest, model.config.initial_model)
+    return found
 
 
 def conditions(table: UtteranceList, model: TracingModel) -> list[str] | None:
@@ -132,6 +147,7 @@ def score_trained(
 def score_lists(config: Config) -> None:
     """--eval: score the test lists with --initial_model, which says which systems and languages training has seen."""
     model = model_of(checkpoints.read(config.initial_model), config)
+    backend = backend_of(model)  # before anything is embedded: a foreign one is refused at once
     experiment = Experiment(config.save_path)
     names = result_names(config_lists(config))
     for path in config.test_list:
@@ -139,4 +155,5 @@ def score_lists(config: Config) -> None:
         data = open_trial_list(config, path, root) or open_list(config, path, root)
         if model.filters != data.filters:
             log.warning("%s: read with %s; the checkpoint was trained with %s", path, data.filters, model.filters)
-        score(model, data, names[path], experiment, config.initial_model)
+        name = f"{names[path]}_{backend.name}" if backend else names[path]  # beside the cosine's results
+        score(model, data, name, experiment, config.initial_model)

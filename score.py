@@ -17,12 +17,9 @@ from settings.console import run_command
 from settings.errors import ScoringError
 
 if TYPE_CHECKING:  # imported where they are needed: a help text needs none of them
-    import numpy as np
-
     from corpus.embedding_file import SavedEmbeddings
     from scoring.backends import Backend
     from scoring.embeddings import Utterances
-    from scoring.trial_list import TrialList
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,6 +43,7 @@ def _run(args: argparse.Namespace) -> str:
     from corpus.conditions import printed, resolve_conditions
     from corpus.embedding_file import read_embeddings
     from scoring.all_pairs import evaluate
+    from scoring.backends import write_backend
     from scoring.files import check_scores_path, write_results
     from scoring.table import table
 
@@ -61,6 +59,10 @@ def _run(args: argparse.Namespace) -> str:
     saved = read_embeddings(args.embeddings)
     saved = saved.without_repeats() if args.dedup else saved
     backend = _backend(args, saved)
+    if args.backend_out:
+        if backend is None:
+            raise ScoringError("--backend_out writes what --backend and --backend_from ask for: give both")
+        write_backend(backend, args.backend_out)
     costs = tuple(tuple(cost) for cost in args.cost) if args.cost else ((0.05, 1.0, 1.0),)
     norm = {"cohort": _of_same_model(args.cohort, saved, args).embeddings if args.cohort else None, "top": args.top}
     norm["backend"] = backend
@@ -85,6 +87,7 @@ def _run(args: argparse.Namespace) -> str:
         **norm,
     )
     written = write_results(result, args.out, name, printed) if args.out else []
+    written += [args.backend_out] if args.backend_out else []
     return "\n".join([table(result, name, printed), *(f"wrote {path}" for path in written)])
 
 
@@ -92,12 +95,12 @@ def _run_trials(args: argparse.Namespace, saved: "SavedEmbeddings", costs: tuple
     """Score given trials, and report their error rates where they have labels."""
     from scoring.files import write_results, write_scores
     from scoring.table import table
-    from scoring.trial_list import evaluate_trials, read_trials
+    from scoring.trial_list import evaluate_trials, read_trials, score_pairs
 
     if saved.paths is None:
         raise ScoringError(f"{args.embeddings} has no array `paths`, by which a trial list names utterances")
     trials = read_trials(args.trial_list, saved.paths)
-    scores = _pair_scores(saved, trials, **norm)
+    scores = score_pairs(saved.embeddings, trials.first, trials.second, names=saved.paths, **norm)
     lines, name = [], f"{name}_{Path(args.trial_list).stem}"
     if trials.labels is not None:
         given = {"threshold": args.threshold, "threshold_from": args.threshold_from}
@@ -114,27 +117,6 @@ def _run_trials(args: argparse.Namespace, saved: "SavedEmbeddings", costs: tuple
     return "\n".join(lines)
 
 
-def _pair_scores(
-    saved: "SavedEmbeddings", trials: "TrialList", *, backend: "Backend | None", cohort: "np.ndarray | None", top: int
-) -> "np.ndarray":
-    """(T,) float32 scores of given trials, by a back-end where there is one."""
-    import numpy as np
-
-    from scoring import backends
-    from scoring.trial_list import score_pairs
-
-    rows = saved.embeddings
-    if backend is not None:
-        rows = backends.mapped(backend, rows, saved.paths)
-        cohort = None if cohort is None else backends.mapped(backend, cohort)
-    if backend is None or backend.between is None:
-        return score_pairs(rows, trials.first, trials.second, names=saved.paths, cohort=cohort, top=top)
-    if cohort is not None:
-        raise ScoringError("score normalisation is of cosines, and plda gives likelihood ratios: choose one of them")
-    points = np.array_split(np.stack([trials.first, trials.second]), 1 + len(trials.first) // 8192, axis=1)
-    return np.concatenate([backends.score_rows(backend, rows[first], rows[second]) for first, second in points])
-
-
 def _of_same_model(path: str, saved: "SavedEmbeddings", args: argparse.Namespace) -> "SavedEmbeddings":
     """Other embeddings. Raises ScoringError where they are known to be of another model than the scored ones."""
     from corpus.embedding_file import read_embeddings
@@ -146,9 +128,17 @@ def _of_same_model(path: str, saved: "SavedEmbeddings", args: argparse.Namespace
 
 
 def _backend(args: argparse.Namespace, saved: "SavedEmbeddings") -> "Backend | None":
-    """What --backend and --backend_from ask for."""
-    from scoring.backends import learn
+    """What --backend and --backend_from ask for: one saved before, or one learned now."""
+    from scoring.backends import check_same_model, learn, saved_backend
 
+    known = saved_backend(args.backend_from) if args.backend_from else None
+    if known is not None:
+        check_same_model(args.backend_from, known.checkpoint, saved.checkpoint or "", args.embeddings)
+        if args.backend not in ("cosine", known.name):
+            raise ScoringError(
+                f"{args.backend_from} is a back-end {known.name}, not {args.backend}: leave --backend away"
+            )
+        return known
     if (args.backend == "cosine") != (args.backend_from is None):
         raise ScoringError("--backend (wccn, lda, plda) and --backend_from belong together: give both or neither")
     if args.backend_from is None:
@@ -156,7 +146,7 @@ def _backend(args: argparse.Namespace, saved: "SavedEmbeddings") -> "Backend | N
     other = _of_same_model(args.backend_from, saved, args)
     if other.labels is None:
         raise ScoringError(f"{args.backend_from} has no array `labels`: a back-end is learned from known systems")
-    return learn(args.backend, other.embeddings, other.labels)
+    return learn(args.backend, other.embeddings, other.labels, checkpoint=other.checkpoint or "")
 
 
 def _run_openset(args: argparse.Namespace) -> str:

@@ -47,7 +47,7 @@ def add_enrol(parser: Parser) -> None:
     parser.add_argument("--into", metavar="BANK.npz", help="add to this bank, which then needs to be calibrated again")
     parser.add_argument("--out", metavar="BANK.npz", help="the bank to write (default: that of --into)")
     parser.add_argument("--backend", choices=BACKENDS, default="cosine", help="(default: cosine)")
-    learned = "embeddings with labels to learn the back-end from (default: the enrolled ones)"
+    learned = "embeddings with labels to learn the back-end from, or a saved one (default: the enrolled ones)"
     parser.add_argument("--backend_from", metavar="E.npz", help=learned)
     scores = "cosine to a system's mean, to its nearest utterances, or PLDA's ratio (default: centroid; plda of plda)"
     parser.add_argument("--scorer", choices=SCORERS, help=scores)

@@ -19,7 +19,7 @@ from identification.scores import against, nearest, prepare
 from identification.segments import draw_segments, segment_lines, segments
 from identification.verbal import read_scale
 from identification.words import UNKNOWN
-from scoring.backends import Backend, check_same_model, learn
+from scoring.backends import Backend, check_same_model, learn, saved_backend
 from settings.errors import ConfigError, DataError
 from SpeakerNet import TracingModel, load_model
 
@@ -91,6 +91,10 @@ def backend_for(options: argparse.Namespace, found: Listed, digest: str) -> Back
     """The back-end that --backend and --backend_from ask for."""
     if not options.backend_from:
         return learn(options.backend, found.embeddings, found.systems, checkpoint=digest)
+    known = saved_backend(options.backend_from)
+    if known is not None:
+        check_same_model(options.backend_from, known.checkpoint, digest, options.source)
+        return known
     other, of = read_saved(options.backend_from)
     check_same_model(options.backend_from, of, digest, options.source)
     return learn(options.backend, other.embeddings, other.systems, checkpoint=digest)

@@ -14,6 +14,7 @@ first three are linear maps, after which a score is a cosine; that of `plda` is 
 utterance. So all pairs are scored as exactly, and as fast, as without.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,6 +158,16 @@ def write_backend(backend: Backend, path: str | Path) -> None:
 def read_backend(path: str | Path) -> Backend:
     """Read what `write_backend` wrote. Raises ScoringError for anything else; nothing in it is executed."""
     return backend_from(read_arrays(path, "a back-end"), path)
+
+
+def saved_backend(path: str | Path) -> Backend | None:
+    """The back-end that `write_backend` wrote to a file; None where the file is something else, such as embeddings."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return None  # whoever reads it as embeddings says what is wrong with it
+    return read_backend(path) if "backend_name.npy" in names and "embeddings.npy" not in names else None
 
 
 def backend_arrays(backend: Backend) -> dict[str, np.ndarray]:

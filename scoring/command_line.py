@@ -30,7 +30,11 @@ def options() -> Parser:
     )
     parser.add_argument("--scores_out", metavar="F", help="write the scores of --trial_list (.npz or .txt)")
     parser.add_argument("--backend", choices=BACKENDS, default="cosine", help="(default: %(default)s)")
-    parser.add_argument("--backend_from", metavar="B.npz", help="embeddings with labels that it is learned from")
+    learned = "embeddings with labels that it is learned from, or what --backend_out wrote"
+    parser.add_argument("--backend_from", metavar="B.npz", help=learned)
+    parser.add_argument(
+        "--backend_out", metavar="F.npz", help="write the back-end, for later and for --eval --backend F.npz"
+    )
     parser.add_argument("--score_norm", choices=["none", "asnorm"], default="none", help="adaptive s-norm")
     parser.add_argument("--cohort", metavar="C.npz", help="embeddings that normalise the scores")
     said = "how many of the cohort, the most alike (default: %(default)s)"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scoring.backends import Backend, mapped, score_rows
 from scoring.embeddings import unit_rows
 from scoring.operating_points import LeastCost
 from scoring.results import Cost, at_threshold_as_dict, check_options, costs_as_dict, rates_as_dict
@@ -87,23 +88,30 @@ def score_pairs(
     second: np.ndarray,
     *,
     names: Sequence | None = None,
+    backend: Backend | None = None,
     cohort: np.ndarray | None = None,
     top: int = TOP,
 ) -> np.ndarray:
-    """Scores of given trials: cosines, or their adaptive s-norm.
+    """Scores of given trials: cosines, their adaptive s-norm, or what a back-end gives.
 
     Parameters
     ----------
     embeddings : (N, D) of any real dtype
     first, second : (T,) places of the two utterances of each trial
     names : (N,) what an error calls each utterance
-    cohort, top : see `evaluate`
+    backend, cohort, top : see `evaluate`
 
     Returns
     -------
     (T,) float32. They differ from those of all pairs by the rounding of the sum at most, about 1e-7
     """
-    rows = unit_rows(embeddings, names)
+    if backend is not None:
+        embeddings = mapped(backend, embeddings, names)
+        cohort = None if cohort is None else mapped(backend, cohort)
+    pair_by_pair = backend is not None and backend.between is not None
+    if pair_by_pair and cohort is not None:
+        raise ScoringError("score normalisation is of cosines, and plda gives likelihood ratios: choose one of them")
+    rows = embeddings if pair_by_pair else unit_rows(embeddings, names)
     first, second = np.asarray(first, np.int64), np.asarray(second, np.int64)
     if first.shape != second.shape or first.ndim != 1:
         raise ScoringError(f"trials are two lists of one length, not of shapes {first.shape} and {second.shape}")
@@ -113,7 +121,8 @@ def score_pairs(
     scores = np.empty(len(first), np.float32)
     for start in range(0, len(first), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        scores[part] = np.einsum("td,td->t", rows[first[part]], rows[second[part]])
+        one, other = rows[first[part]], rows[second[part]]
+        scores[part] = score_rows(backend, one, other) if pair_by_pair else np.einsum("td,td->t", one, other)
     if cohort is None:
         return scores
     mean, std = cohort_statistics(rows, cohort, top)

@@ -158,6 +158,10 @@ class Config:
     dcf_p_target: list[float] = option(
         [0.05], "evaluation", "minDCF: priors of a target trial", above=0, maximum=0.999999, many=True, scope=RESULTS
     )
+    backend: str = option(
+        "", "evaluation", "with --eval: score through this back-end, a file of score.py --backend_out", scope=COMMAND,
+        by_sweep=True,
+    )  # fmt: skip
     save_embeddings: str = option(
         "", "evaluation", "with --eval: write embeddings, labels, paths to this .npz file", scope=COMMAND, by_sweep=True
     )

@@ -144,8 +144,9 @@ def combinations_that_cannot_work(config: Config) -> Iterable[str]:
         return
     if not config.train_list:
         yield "nothing to train on: name a --train_list (CSV with path,model_name), or a --config that does"
-    if config.save_embeddings:
-        yield "--save_embeddings goes with --eval"
+    for name in ("save_embeddings", "backend"):
+        if getattr(config, name):
+            yield f"--{name} goes with --eval"
     needs = plugins.declared("loss", config.trainfunc).utterances
     if needs > 1 and config.sampler != "balanced":
         yield f"--trainfunc {config.trainfunc} compares utterances of one system: it needs --sampler balanced"

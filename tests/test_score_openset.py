@@ -70,6 +70,8 @@ def test_the_official_convention_stands_beside_ours(files, capsys):  # noqa: ARG
         (("test.npz", "--score_norm", "asnorm", "--cohort", "foreign.npz"), "another model"),
         (("test.npz", "--backend", "wccn", "--backend_from", "foreign.npz"), "another model"),
         (("test.npz", "--backend", "wccn"), "belong together"),
+        (("test.npz", "--backend_out", "new.npz"), "--backend_out writes what --backend"),
+        (("test.npz", "--backend_from", "train.npz"), "belong together"),
     ],
 )
 def test_mistakes_are_one_line(words, message, files, capsys):  # noqa: ARG001
@@ -89,3 +91,17 @@ def test_a_back_end_scores_lists_and_trials_alike(backend, files, capsys):  # no
     given = json.loads(Path("given/eval_test_trials.json").read_text())
     assert given["eer"] == pytest.approx(whole["eer"], abs=1e-3)
     assert given["threshold"] == pytest.approx(whole["threshold"], abs=1e-3)
+
+
+def test_a_saved_back_end_scores_as_the_one_learned_and_is_refused_for_another_model(files, capsys):  # noqa: ARG001
+    quiet = ("--no_progress", "--draws", "0")
+    learned = ("--backend", "wccn", "--backend_from", "train.npz", "--backend_out", "wccn.npz")
+    assert run("test.npz", *learned, *quiet, "--out", "learned") == 0
+    assert "wrote wccn.npz" in capsys.readouterr().out
+    assert run("test.npz", "--backend_from", "wccn.npz", *quiet, "--out", "saved") == 0
+    assert Path("saved/eval_test.json").read_text() == Path("learned/eval_test.json").read_text()
+    assert run("foreign.npz", "--backend_from", "wccn.npz") == 2
+    assert run("test.npz", "--backend", "lda", "--backend_from", "wccn.npz") == 2
+    errors = capsys.readouterr().err
+    assert "another model" in errors
+    assert "is a back-end wccn, not lda" in errors

@@ -42,7 +42,7 @@ def test_where_and_how_fast_a_run_computes_is_a_machines_matter():
         *("data_on_device", "compile", "save_interval", "keep"),
     }
     augmentation = {o.name for o in run_options() if o.owner == "augmentation"}  # its digest is the data's
-    assert of(COMMAND) == augmentation | {"eval", "initial_model", "allow_outside", "save_embeddings"}
+    assert of(COMMAND) == augmentation | {"eval", "initial_model", "allow_outside", "save_embeddings", "backend"}
 
 
 def test_what_scoring_reads_is_recorded_with_results():
