@@ -7,7 +7,8 @@ import numpy as np
 
 from scoring.bins import BINS, Bins
 from scoring.embeddings import Utterances
-from scoring.kernels import Segments, Windows
+from scoring.kernels import Segments
+from scoring.kernels_fine import Windows
 
 GROUP_MEMORY = 24 << 20  # bytes, for each thread
 MOST_CELLS = 1 << 16  # of one window: a bin has fewer floats, but around zero, where they lie densest
@@ -57,6 +58,11 @@ class FineCounts(NamedTuple):
 
     pooled: np.ndarray  # (2, C) int64
     macro: np.ndarray  # (2, M) float64, of the first M cells
+
+
+def no_fine_counts() -> FineCounts:
+    """Of no windows."""
+    return FineCounts(np.zeros((2, 0), np.int64), np.zeros((2, 0)))
 
 
 @dataclass

@@ -1,29 +1,32 @@
 """A curve as far as it is known: numbers cut into cells, and how many trials have a score in each."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from scoring.bins import LARGEST_KEY, floats_of
-from scoring.kernels import Windows
+from scoring.kernels_fine import Windows
 from tuneThreshold import Curve
 
 
 @dataclass(frozen=True)
 class CurveCells:
-    """All float32 numbers in cells of neighbours.
+    """Float32 numbers in cells of neighbours; together they hold every score.
 
     Attributes
     ----------
-    lower : (K,) int64, the key of the least number of each cell, rising; a cell ends where the next begins
+    lower, upper : (K,) int64, the keys of the least and the greatest number of each cell, rising
     counts : (2, K) non-target and target trials with a score in the cell: int64, or float64 where trials are weighed
     trials : target and non-target trials in all
     """
 
     lower: np.ndarray
+    upper: np.ndarray
     counts: np.ndarray
     trials: tuple[int, int]
 
+    @cached_property
     def points(self) -> Curve:
         """The curve at the lowest score of each occupied cell, and above all; its thresholds are keys `lower`."""
         occupied = np.flatnonzero(self.counts[0] + self.counts[1])[::-1]
@@ -37,7 +40,7 @@ class CurveCells:
 
     def last(self, lower: np.ndarray) -> np.ndarray:
         """(T,) int64, the key of the greatest number of the cells that begin with (T,) keys."""
-        return np.append(self.lower, LARGEST_KEY + 1)[np.searchsorted(self.lower, lower) + 1] - 1
+        return self.upper[np.searchsorted(self.lower, lower)]
 
     def refined(self, windows: Windows, counts: np.ndarray, needed: np.ndarray) -> "CurveCells":
         """The same with those cells divided that are windows and begin with one of the keys `needed`.
@@ -45,7 +48,7 @@ class CurveCells:
         `counts` (2, C) are those of the cells of the windows. Where there are no such cells it is the very same.
         """
         place = np.minimum(np.searchsorted(self.lower, windows.first), len(self.lower) - 1)
-        whole = (self.lower[place] == windows.first) & (self.last(self.lower[place]) == windows.last)
+        whole = (self.lower[place] == windows.first) & (self.upper[place] == windows.last)
         sizes = ((windows.last - windows.first) >> windows.shift) + 1
         whole &= (windows.last > windows.first) & np.isin(windows.first, needed)
         mine = np.flatnonzero(whole & (windows.offset + sizes <= counts.shape[1]))  # some are not counted with weights
@@ -53,20 +56,25 @@ class CurveCells:
             return self
         sizes = sizes[mine]
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        finer = np.repeat(windows.first[mine], sizes) + (within << np.repeat(windows.shift[mine], sizes))
+        finer = counts[:, within + np.repeat(windows.offset[mine], sizes)]
+        occupied = np.flatnonzero(finer[0] + finer[1])  # mostly few
+        window = mine[np.searchsorted(np.cumsum(sizes), occupied, side="right")]
+        first = windows.first[window] + (within[occupied] << windows.shift[window])
+        last = np.minimum(first + (1 << windows.shift[window]) - 1, windows.last[window])
         kept = np.ones(len(self.lower), bool)
         kept[place[mine]] = False
-        lower = np.concatenate([self.lower[kept], finer])
-        cells = np.repeat(windows.offset[mine], sizes) + within
-        both = np.concatenate([self.counts[:, kept], counts[:, cells]], axis=1)
+        lower = np.concatenate([self.lower[kept], first])
+        upper = np.concatenate([self.upper[kept], last])
+        both = np.concatenate([self.counts[:, kept], finer[:, occupied]], axis=1)
         order = np.argsort(lower, kind="stable")
-        return CurveCells(lower[order], both[:, order], self.trials)
+        return CurveCells(lower[order], upper[order], both[:, order], self.trials)
 
 
 def of_bins(lowest: np.ndarray, counts: np.ndarray, trials: tuple[int, int]) -> CurveCells:
     """Bins as cells: `lowest` (BINS,) are the keys of their least numbers. Bins that no number falls into are none."""
-    holding = np.append(np.diff(lowest) > 0, True)
-    return CurveCells(lowest[holding], counts[:, holding], trials)
+    ends = np.append(lowest[1:], LARGEST_KEY + 1) - 1
+    holding = ends >= lowest
+    return CurveCells(lowest[holding], ends[holding], counts[:, holding], trials)
 
 
 def curve_at(points: Curve, chosen: np.ndarray) -> Curve:

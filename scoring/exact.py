@@ -1,10 +1,10 @@
 """Exact answers from counted scores: cells of numbers say where an answer lies, and only there they are made finer.
 
-A pass over all pairs counts the scores into bins, which settles every curve at the borders of its bins; where a random
-sample of trials expects the answers it counts them more finely, down to single float32 numbers. What the sample did not
-foresee, or what lies where floats are very dense, further passes look into, until each answer lies among cells of one
-number. Nothing is sorted and no score is kept, so memory does not grow with the trials; the answers are those of
-sorting all scores.
+A pass over all pairs counts the scores into bins, which settles every curve at the borders of its bins. Where a random
+sample of trials expects the answers it looks closely: it keeps the scores that fall there if these are few, and counts
+them more finely, down to single float32 numbers, if they are many. What the sample did not foresee, or what lies where
+floats are very dense, further passes look into, until each answer lies among cells of one number. Nothing is sorted,
+and memory does not grow with the trials; the answers are those of sorting all scores.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from scoring.bins import BINS, LARGEST_KEY, Bins, spanning
-from scoring.counts import NO_GROUPS, Counts, Groups, no_windows, windows_in
+from scoring.close_look import KeptScores
+from scoring.counts import NO_GROUPS, Counts, FineCounts, Groups, no_windows, segments_of, windows_in
 from scoring.curve_cells import CurveCells, curve_at, of_bins
 from scoring.embeddings import Utterances
-from scoring.kernels import Windows
+from scoring.kernels_fine import Windows
 from scoring.operating_points import MinCost, OperatingPoint
-from scoring.passes import ALONE, PassOptions, count_trials, score_range
-from scoring.sampling import DRAWS, sample
+from scoring.passes import ALONE, PassOptions, count_kept, count_trials, score_range
+from scoring.sampling import DRAWS, draws_for, sample
 from settings.errors import ScoringError
 from tuneThreshold import Curve, Point
 
 CELLS = 3 << 20  # in which a pass counts finely: up to 48 MB
 WEIGHED_CELLS = 1 << 19  # of them, those counted with weights, too: 16 MB
-FEW = 1_000_000  # trials: their range costs less than a sample
+KEPT = 1 << 23  # scores that a pass keeps at most: 64 MB
+LOOK = 1 << 14  # cells in which it is worth counting scores that are kept: another look costs little
+FEW = 1_000_000  # trials: their range costs less than a sample, and all are kept
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,33 @@ def solve(
         Where there is no target or no non-target trial.
     """
     check_both_kinds(listed)
-    to, likely = _plan(listed, asked, options)
-    lowest = to.lowest_keys()
-    windows, *cells = _fitting(lowest, likely)
-    counts = first = count_trials(listed, to, windows=windows, cells=cells, groups=groups, options=options, title=title)
-    curves = {name: of_bins(lowest, counts.histogram(name), totals(listed, name)) for name in ("pooled", "macro")}
-    passes = 1
+    plan = _plan(listed, asked, groups, options)
+    to, lowest = plan.to, plan.lowest
+    kept, windows, cells = None, no_windows(), (0, 0)
+    if options.keeps_scores and plan.inside <= 0.9 * KEPT:
+        segments, room = segments_of(listed, by_system=groups.pairs), min(KEPT, sum(listed.trials()))
+        kept = KeptScores(segments, plan.likely.any(axis=0), lowest, room)
+    else:
+        windows, *cells = _fitting(plan, asked)
+    how = {"options": options, "title": title}
+    first = count_trials(listed, to, windows=windows, cells=cells, kept=kept, groups=groups, **how)
+    fine, passes = first.fine, plan.passes + 1
+    curves = {name: of_bins(lowest, first.histogram(name), totals(listed, name)) for name in ("pooled", "macro")}
     while True:
-        curves = _divided(curves, windows, counts, asked)
-        points = {name: curve.points() for name, curve in curves.items()}
+        curves = _divided(curves, windows, fine, asked)
+        points = {name: curve.points for name, curve in curves.items()}
         needed = {point: point.needed(points[point.curve]) for point in asked}
-        windows, *cells = _still_open(lowest, curves, points, needed)
-        if not len(windows.first):
+        stretches = _still_open(curves, points, needed)
+        if not stretches:
             answers = {point: point.read(curve_at(points[point.curve], needed[point])) for point in asked}
             return Solution(answers, first, passes)
-        counts = count_trials(listed, to, windows=windows, cells=cells, options=options, title=title)
-        passes += 1
+        if kept and kept.holds(first_key for first_key, _ in stretches):
+            windows, *cells = _windows_of(stretches, lowest, LOOK, LOOK // 2)
+            fine = count_kept(kept, to, windows, cells, options=options)
+        else:
+            windows, *cells = _windows_of(stretches, lowest, CELLS, WEIGHED_CELLS)
+            fine = count_trials(listed, to, windows=windows, cells=cells, **how).fine
+            passes += 1
 
 
 def check_both_kinds(listed: Utterances) -> None:
@@ -95,54 +109,80 @@ def totals(listed: Utterances, curve: str) -> tuple[int, int]:
     return int((listed.sizes > 1).sum()), systems * (systems - 1) // 2
 
 
-def _plan(
-    listed: Utterances, asked: Sequence[OperatingPoint], options: PassOptions
-) -> tuple[Bins, list[tuple[str, np.ndarray]]]:
-    """Bins that span the scores, and of each question the curve and the bins in which a sample expects its answer."""
-    if sum(listed.trials()) <= FEW:
-        return spanning(*score_range(listed, options=options)), []
-    drawn = sample(listed)
-    ends = [end for pair in drawn.values() for scores in pair for end in (scores.min(), scores.max())]
+@dataclass(frozen=True)
+class Plan:
+    """What a pass is to look at.
+
+    Attributes
+    ----------
+    to : bins that span the scores
+    lowest : (BINS,) int64, the key of the least number of each
+    likely : (questions, BINS) bool, the bins in which the answer of each is expected
+    inside : about how many scores lie in any of these
+    passes : how many passes it took to know
+    """
+
+    to: Bins
+    lowest: np.ndarray
+    likely: np.ndarray
+    inside: float
+    passes: int
+
+
+def _plan(listed: Utterances, asked: Sequence[OperatingPoint], groups: Groups, options: PassOptions) -> Plan:
+    """From the range of all scores where these are few, else from a sample, which is process 0's."""
+    trials, first = sum(listed.trials()), options.shard.first
+    if trials <= FEW:
+        low, high = first(np.array(score_range(listed, options=options)))
+        to = spanning(low, high)
+        return Plan(to, to.lowest_keys(), np.ones((len(asked), BINS), bool), trials, passes=1)
+    drawn = sample(listed, DRAWS if groups.bins else draws_for(trials))  # reported histograms span the largest sample
+    ends = first(np.array([end for pair in drawn.values() for scores in pair for end in (scores.min(), scores.max())]))
     to = spanning(float(min(ends)), float(max(ends)))
-    lowest, likely = to.lowest_keys(), []
-    for point in asked:
-        counts = np.stack([np.bincount(to(scores), minlength=BINS) for scores in drawn[point.curve]])
-        points = of_bins(lowest, counts, (DRAWS, DRAWS)).points()
-        chosen = np.searchsorted(lowest, points.thresholds[1:][point.expected(points, DRAWS)[1:]])
+    lowest, likely = to.lowest_keys(), np.zeros((len(asked), BINS), bool)
+    counts = {
+        curve: np.stack([np.bincount(to(kind), minlength=BINS) for kind in pair]) for curve, pair in drawn.items()
+    }
+    draws = len(drawn["pooled"][0])
+    points = {curve: of_bins(lowest, both, (draws, draws)).points for curve, both in counts.items()}
+    for point, bins in zip(asked, likely, strict=True):
+        curve = points[point.curve]
+        chosen = np.searchsorted(lowest, curve.thresholds[1:][point.expected(curve, draws)[1:]])
         if len(chosen):  # none where all of it is among equal scores: the pass will show
-            likely.append((point.curve, np.arange(max(chosen.min() - 1, 0), min(chosen.max() + 2, BINS))))
-    return to, likely
+            bins[max(chosen.min() - 1, 0) : chosen.max() + 2] = True
+    likely = first(likely.astype(np.int64)).astype(bool)
+    inside = counts["pooled"][:, likely.any(axis=0)].sum(axis=1) / draws @ listed.trials()[::-1]
+    return Plan(to, lowest, likely, float(first(np.array([inside]))[0]), passes=0)
 
 
-def _fitting(lowest: np.ndarray, likely: list[tuple[str, np.ndarray]]) -> tuple[Windows, int, int]:
+def _fitting(plan: Plan, asked: Sequence[OperatingPoint]) -> tuple[Windows, int, int]:
     """Windows of the likely bins of each question, of as many as fit down to single numbers."""
-    stretches = np.stack([lowest, np.append(lowest[1:], LARGEST_KEY + 1) - 1], axis=1)
+    stretches = np.stack([plan.lowest, np.append(plan.lowest[1:], LARGEST_KEY + 1) - 1], axis=1)
     sizes = stretches[:, 1] - stretches[:, 0] + 1
     dense = sizes > CELLS // 16  # bins around zero, where floats lie so dense that even a part of them does not fit
     marked, weighed = np.zeros(BINS, bool), np.zeros(BINS, bool)
-    for curve, bins in likely:
-        more, heavier = marked.copy(), weighed.copy()
-        more[bins] = True
-        heavier[bins] |= curve == "macro"
+    for point, bins in zip(asked, plan.likely, strict=True):
+        heavier = weighed | bins if point.curve == "macro" else weighed
+        more = marked | bins
         rooms = ((heavier, WEIGHED_CELLS), (more & ~heavier, CELLS - WEIGHED_CELLS))
         if all(sizes[kind & ~dense].sum() <= 15 * room // 16 for kind, room in rooms):
             marked, weighed = more, heavier
     marked &= sizes > 0  # a bin narrower than the floats are dense may hold none
-    return windows_in(lowest, stretches[marked], weighed[marked], CELLS, WEIGHED_CELLS)
+    return windows_in(plan.lowest, stretches[marked], weighed[marked], CELLS, WEIGHED_CELLS)
 
 
 def _divided(
-    curves: dict[str, CurveCells], windows: Windows, counts: Counts, asked: Sequence[OperatingPoint]
+    curves: dict[str, CurveCells], windows: Windows, counted: FineCounts, asked: Sequence[OperatingPoint]
 ) -> dict[str, CurveCells]:
     """The curves with those cells divided in which answers may lie, as far as the windows of a pass have counted them.
 
     Most of what a pass counts finely proves not to be needed, and takes up no memory here.
     """
-    fine = {"pooled": counts.fine.pooled, "macro": counts.fine.macro}
+    fine = {"pooled": counted.pooled, "macro": counted.macro}
     while True:
         divided = {}
         for name, curve in curves.items():
-            points = curve.points()
+            points = curve.points
             needed = [points.thresholds[point.needed(points)] for point in asked if point.curve == name]
             divided[name] = curve.refined(windows, fine[name], np.concatenate([[0], *needed])) if needed else curve
         if all(divided[name] is curve for name, curve in curves.items()):
@@ -151,20 +191,21 @@ def _divided(
 
 
 def _still_open(
-    lowest: np.ndarray,
-    curves: dict[str, CurveCells],
-    points: dict[str, Curve],
-    needed: dict[OperatingPoint, np.ndarray],
-) -> tuple[Windows, int, int]:
-    """Windows of the needed cells of more than one number: none where every answer is known."""
+    curves: dict[str, CurveCells], points: dict[str, Curve], needed: dict[OperatingPoint, np.ndarray]
+) -> dict[tuple[int, int], bool]:
+    """The needed cells of more than one number: first and last key, and whether they are needed with weights."""
     stretches = {}
     for point, chosen in needed.items():
         first = points[point.curve].thresholds[chosen]
         last = curves[point.curve].last(first)
         for stretch in zip(first[last > first].tolist(), last[last > first].tolist(), strict=True):
             stretches[stretch] = stretches.get(stretch, False) or point.curve == "macro"
-    if not stretches:
-        return no_windows(), 0, 0
-    most = sorted(stretches)[: WEIGHED_CELLS // 4]  # the others wait for the next pass
-    weighed = np.array([stretches[stretch] for stretch in most])
-    return windows_in(lowest, np.array(most), weighed, CELLS, WEIGHED_CELLS)
+    return stretches
+
+
+def _windows_of(
+    stretches: dict[tuple[int, int], bool], lowest: np.ndarray, room: int, weighed_room: int
+) -> tuple[Windows, int, int]:
+    """Windows of the stretches, or of the lowest of them, where they are very many: the others wait."""
+    most = sorted(stretches)[: weighed_room // 4]
+    return windows_in(lowest, np.array(most), np.array([stretches[stretch] for stretch in most]), room, weighed_room)

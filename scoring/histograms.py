@@ -8,16 +8,19 @@ pass that refines sees the very values that the pass before it counted, however 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 from engine.parallel import usable_cores
 from scoring.bins import BINS, Bins, floats_of
-from scoring.counts import Counts, FineCounts, Groups, Ranges, segments_of
+from scoring.close_look import CountedCells, KeptScores
+from scoring.counts import Counts, Groups, Ranges, segments_of
 from scoring.embeddings import Utterances
-from scoring.kernels import Cells, Tables, Windows, count_cells, count_tile, extremes, normalise_tile
+from scoring.kernels import Segments, Tables, count_tile, extremes, normalise_tile
+from scoring.kernels_fine import find_inside, name_pairs
 from scoring.kernels_systems import count_marginals, count_own, keep_own
 
 TILE = (512, 1024)  # 2 MiB of scores: they are counted while still in the processor's cache
@@ -38,6 +41,12 @@ def score_tile(listed: Utterances, row: int, column: int, memory: np.ndarray) ->
     if listed.scale is not None:
         normalise_tile(tile, row, column, listed.scale, listed.shift)
     return tile
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS libraries of this process. To look for them takes as long as to score a thousand utterances."""
+    return ThreadpoolController()
 
 
 def each_tile(
@@ -73,7 +82,7 @@ def each_tile(
 
     threads = max(1, min(threads or usable_cores(), len(corners)))
     with (
-        threadpool_limits(1, user_api="blas"),
+        _libraries().limit(limits=1, user_api="blas"),
         tqdm(total=len(corners), desc=title, unit="tile", delay=1, leave=False, disable=not progress) as bar,
         ThreadPoolExecutor(threads) as pool,
     ):
@@ -98,28 +107,24 @@ def range_on_cpu(listed: Utterances, **how) -> tuple[float, float]:
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
-def count_on_cpu(
-    listed: Utterances, to: Bins, windows: Windows, cells: tuple[int, int], groups: Groups, **how
-) -> Counts:
-    """See `scoring.passes.count_trials`; `how` as in `each_tile`."""
-    by_system = segments_of(listed, by_system=True)
-    segments = by_system if groups.pairs else segments_of(listed, by_system=False)
-    fine = Cells(np.zeros((2, cells[0]), np.int64), np.zeros((2, cells[1], 2)))
+def count_on_cpu(listed: Utterances, to: Bins, closely: CountedCells | KeptScores, groups: Groups, **how) -> Counts:
+    """See `scoring.passes.count_trials`; `how` as in `each_tile`. `closely` is given the scores in its spans."""
+    by_system, segments = segments_of(listed, by_system=True), segments_of(listed, by_system=groups.pairs)
     marginals = 0 if groups.pairs else groups.bins
     all_tables, all_marginals = [], []
 
     def worker(lock: threading.Lock) -> Callable[[np.ndarray, int, int], None]:
-        tables = _tables(groups, keeping=cells[0] > 0)
+        tables = _tables(groups)
         all_tables.append(tables)
         own = np.zeros((3, groups.systems, groups.bins)) if marginals else None
         bins = np.empty(TILE, np.uint16) if marginals else None
         all_marginals.append(own)
+        hand_over = _finder(closely, segments, lock) if len(closely.spans.low) else None
 
         def consume(tile: np.ndarray, row: int, column: int) -> None:
-            kept = count_tile(tile, row, column, segments, to, windows.marks, tables)
-            if kept:
-                with lock:
-                    count_cells(tables.scores[:kept], tables.weights[:kept], to, windows, fine)
+            count_tile(tile, row, column, segments, to, tables)
+            if hand_over:
+                hand_over(tile, row, column)
             if marginals:
                 count_marginals(tile, row, column, by_system, segments, to, groups.shift, bins, own)
 
@@ -132,8 +137,24 @@ def count_on_cpu(
         pooled=sum(tables.pooled for tables in all_tables),
         macro=sum(tables.macro for tables in all_tables),
         groups=sum(counted[1:], counted[0]).reshape(groups.count, groups.bins),
-        fine=FineCounts(fine.pooled, fine.macro.sum(axis=2)),
+        fine=closely.counts(),
     )
+
+
+def _finder(
+    closely: CountedCells | KeptScores, segments: Segments, lock: threading.Lock
+) -> Callable[[np.ndarray, int, int], None]:
+    """What one thread does with a tile and its corner: find the scores in the spans, and hand them over."""
+    scores, places = (np.empty(TILE[0] * TILE[1] + 1, kind) for kind in (np.float32, np.int32))
+    flags = np.zeros(TILE[1] + 8, np.uint8)
+
+    def hand_over(tile: np.ndarray, row: int, column: int) -> None:
+        found = find_inside(tile, row, column, closely.spans, flags, scores, places)
+        name_pairs(places[:found], tile.shape[1], row, column, segments)
+        with lock:
+            closely.add(scores[:found], places[:found])
+
+    return hand_over
 
 
 def count_own_on_cpu(listed: Utterances, ranges: Ranges, **how) -> np.ndarray:
@@ -158,9 +179,8 @@ def count_own_on_cpu(listed: Utterances, ranges: Ranges, **how) -> np.ndarray:
     return counts
 
 
-def _tables(groups: Groups, keeping: bool) -> Tables:
+def _tables(groups: Groups) -> Tables:
     """Empty tables for one thread."""
-    room = TILE[0] * TILE[1] + TILE[1] if keeping else 0  # a whole row of a tile is written before it is cut
     pairs = (groups.count, groups.bins) if groups.pairs else (0, 0)
     return Tables(
         pooled=np.zeros((2, BINS), np.int64),
@@ -169,6 +189,4 @@ def _tables(groups: Groups, keeping: bool) -> Tables:
         shift=groups.shift,
         block=np.zeros((2, BINS), np.int32),
         bins=np.empty(TILE[1], np.uint16),
-        scores=np.empty(room, np.float32),
-        weights=np.empty(room),
     )

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from scoring.bins import BINS, Bins
 from scoring.counts import Counts, FineCounts, Groups, Ranges, macro_weights
 from scoring.embeddings import Utterances
-from scoring.kernels import Windows
+from scoring.kernels_fine import Windows
 from settings.errors import ScoringError
 
 TILE = 4096  # rows and columns: 64 MiB of scores, some 1.5 GiB with all that is computed of them

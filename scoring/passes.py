@@ -7,9 +7,10 @@ import numpy as np
 
 from scoring import histograms
 from scoring.bins import Bins
-from scoring.counts import NO_GROUPS, Counts, FineCounts, Groups, Ranges, no_windows
+from scoring.close_look import CountedCells, KeptScores
+from scoring.counts import NO_GROUPS, Counts, FineCounts, Groups, Ranges, no_windows, segments_of
 from scoring.embeddings import Utterances
-from scoring.kernels import Windows
+from scoring.kernels_fine import Windows
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Shard:
     rank: int = 0
     world: int = 1
     total: Callable[[np.ndarray], np.ndarray] = field(default=lambda own: own)
+
+    def first(self, own: np.ndarray) -> np.ndarray:
+        """Process 0's array, to the last bit, whatever this process made of the same question."""
+        return self.total(own if self.rank == 0 else np.zeros_like(own))
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class PassOptions:
     device: str = "cpu"
     progress: bool = False
     shard: Shard = Shard()
+
+    @property
+    def keeps_scores(self) -> bool:
+        """Whether a pass can keep scores: on a device it counts them all."""
+        return self.device == "cpu"
 
     def of_cpu(self, title: str) -> dict:
         """As `scoring.histograms.each_tile` takes them."""
@@ -67,6 +77,7 @@ def count_trials(
     *,
     windows: Windows | None = None,
     cells: tuple[int, int] = (0, 0),
+    kept: KeptScores | None = None,
     groups: Groups = NO_GROUPS,
     options: PassOptions = ALONE,
     title: str = "scoring",
@@ -79,19 +90,30 @@ def count_trials(
     to : which bin a score falls into
     windows : where to count finely, too
     cells : how many cells the windows have, and how many of them, the first, are counted with weights, too
+    kept : instead of windows, where `options.keeps_scores`: filled with this process's scores in chosen bins
     groups : which histograms of systems are wanted
     title : of the bar
     """
     windows = windows or no_windows()
     if options.device == "cpu":
-        counts = histograms.count_on_cpu(listed, to, windows, cells, groups, **options.of_cpu(title))
+        closely = kept or CountedCells(segments_of(listed, by_system=groups.pairs), to, windows, cells)
+        counts = histograms.count_on_cpu(listed, to, closely, groups, **options.of_cpu(title))
     else:
         from scoring.histograms_torch import count_on_device  # torch, which the processor does not need
 
         counts = count_on_device(listed, to, windows, cells, groups, **options.of_device(title))
     total = options.shard.total
+    if kept:
+        kept.complete = not total(np.array([not kept.complete], np.int64)).any()  # all decide alike what comes next
     fine = FineCounts(*(total(part) for part in counts.fine))
     return Counts(to, total(counts.pooled), total(counts.macro), total(counts.groups), fine)
+
+
+def count_kept(
+    kept: KeptScores, to: Bins, windows: Windows, cells: tuple[int, int], *, options: PassOptions = ALONE
+) -> FineCounts:
+    """What a pass over all pairs would count in windows, from the scores that a pass has kept."""
+    return FineCounts(*(options.shard.total(part) for part in kept.counted(to, windows, cells)))
 
 
 def count_ranges(listed: Utterances, ranges: Ranges, *, options: PassOptions, title: str) -> np.ndarray:

@@ -95,12 +95,14 @@ def same(question, answer, curve):
 
 @pytest.mark.parametrize("few", [exact.FEW, 0], ids=["range", "sample"])
 @pytest.mark.parametrize("room", [exact.CELLS, 4096, 64], ids=["roomy", "tight", "tiny"])
-def test_answers_are_those_of_a_full_sort(monkeypatch, few, room):
+@pytest.mark.parametrize("kept", [exact.KEPT, 0], ids=["kept", "counted"])
+def test_answers_are_those_of_a_full_sort(monkeypatch, few, room, kept):
     monkeypatch.setattr(exact, "FEW", few)
+    monkeypatch.setattr(exact, "KEPT", kept)
     monkeypatch.setattr(exact, "CELLS", room)
     monkeypatch.setattr(exact, "WEIGHED_CELLS", room // 2)
     generator = np.random.default_rng(room)
-    for _ in range(12 if not few else 60 if room == 64 else 150):
+    for _ in range(12 if not few else 30 if room == 64 else 75):
         listed = utterances(*random_list(generator))
         curves = sorted_curves(listed)
         answers = exact.solve(listed, QUESTIONS, options=PassOptions(threads=2)).answers

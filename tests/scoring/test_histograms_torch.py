@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from scoring import exact, histograms_torch, passes, per_system
+from scoring import exact, histograms_torch, per_system
 from scoring.bins import BINS, LARGEST_KEY, floats_of, spanning
 from scoring.counts import Groups, groups_for, windows_in
 from scoring.embeddings import utterances
-from scoring.histograms_torch import as_scoring_needs, count_on_device, count_own_on_device
+from scoring.histograms_torch import as_scoring_needs, count_on_device
 from scoring.operating_points import EqualError, LeastCost
 from scoring.passes import PassOptions, count_trials
 from settings.errors import ScoringError
@@ -55,19 +55,14 @@ def test_answers_agree_between_devices(monkeypatch, room):
     groups = groups_for(7)
     ours = exact.solve(listed, questions, groups=groups)
     alone = per_system.by_system(listed, ours.counts, groups, options=PassOptions())[0]
-    monkeypatch.setattr(passes.histograms, "count_on_cpu", _as_cpu(count_on_device))
-    monkeypatch.setattr(passes.histograms, "count_own_on_cpu", _as_cpu(count_own_on_device))
-    theirs = exact.solve(listed, questions, groups=groups)
-    others = per_system.by_system(listed, theirs.counts, groups, options=PassOptions())[0]
+    device = PassOptions(device="cpu:0")  # to torch the processor, to us a device
+    theirs = exact.solve(listed, questions, groups=groups, options=device)
+    others = per_system.by_system(listed, theirs.counts, groups, options=device)[0]
     pairs = [(ours.answers[question], theirs.answers[question]) for question in questions[:2]]
     for mine, other in (*pairs, *zip(alone, others, strict=True)):
         assert mine.eer == pytest.approx(other.eer, abs=1e-4)
         assert mine.threshold == pytest.approx(other.threshold, abs=1e-5)
     assert ours.answers[questions[2]].cost == pytest.approx(theirs.answers[questions[2]].cost, abs=1e-4)
-
-
-def _as_cpu(count):
-    return lambda *args, threads, **how: count(*args, device="cpu", **how)  # noqa: ARG005
 
 
 def test_a_device_that_is_not_there_is_an_error():
