@@ -15,7 +15,18 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from corpus.cache import GONE, CacheFile, Entry, cache_path, index_bytes, read_cache, recipe, source_file, stamp
+from corpus.cache import (
+    GONE,
+    CacheFile,
+    Entry,
+    cache_path,
+    checked_entry,
+    index_bytes,
+    read_cache,
+    recipe,
+    source_file,
+    stamp,
+)
 from corpus.copies import load
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList, located
@@ -169,11 +180,12 @@ class Part:
         if lines and parsed(lines[0]) == self.settings:
             kept_bytes = len(lines[0])
             for line, name, now in zip(lines[1:], names, stamps, strict=False):
-                row = parsed(line)
-                entry = Entry(*row) if row else None
+                entry = parsed_entry(line)
                 if not entry or (entry.path, entry.stamp) != (name, now):
                     break
                 if entry.offset != self.written or entry.offset + entry.length > room:
+                    break
+                if zlib.crc32(self.samples_file.read(entry.length * SAMPLE.itemsize)) != entry.crc:
                     break
                 self.entries.append(entry)
                 self.written += entry.length
@@ -181,7 +193,7 @@ class Part:
         self.journal_file.truncate(kept_bytes)
         self.journal_file.seek(kept_bytes)
         if not kept_bytes:
-            self.journal_file.write(json.dumps(self.settings).encode() + b"\n")
+            self.journal_file.write(journal_line(self.settings))
         self.samples_file.truncate(self.written * SAMPLE.itemsize)
         self.samples_file.seek(self.written * SAMPLE.itemsize)
 
@@ -199,7 +211,7 @@ class Part:
         """Samples to the disk first, then the lines that vouch for them."""
         self.samples_file.flush()
         os.fsync(self.samples_file.fileno())
-        self.journal_file.writelines(json.dumps(astuple(entry)).encode() + b"\n" for entry in self.unsafe)
+        self.journal_file.writelines(journal_line(astuple(entry)) for entry in self.unsafe)
         self.journal_file.flush()
         self.unsafe, self.flushed = [], time.monotonic()
 
@@ -213,12 +225,28 @@ class Part:
         self.journal.unlink()
 
 
-def parsed(line: bytes) -> object:
-    """A line of the journal; None where a kill has torn it."""
+def journal_line(value: object) -> bytes:
+    """A line of the journal: JSON, and its CRC-32."""
+    text = json.dumps(value).encode()
+    return b"%b %08x\n" % (text, zlib.crc32(text))
+
+
+def parsed_entry(line: bytes) -> Entry | None:
+    """The entry in a line of the journal; None where there is none."""
     try:
-        return json.loads(line) if line.endswith(b"\n") else None
+        return checked_entry(parsed(line))
+    except (TypeError, ValueError):
+        return None
+
+
+def parsed(line: bytes) -> object:
+    """What a line of the journal holds; None where a kill has torn it, or a disk has damaged it."""
+    text = line[: -len(" 00000000\n")]
+    try:
+        value = json.loads(text)
     except ValueError:
         return None
+    return value if line == journal_line(value) else None
 
 
 def summary(path: Path, entries: list[Entry], decoded: int, resumed: int) -> Built:

@@ -11,7 +11,7 @@ import json
 import stat
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -120,14 +120,19 @@ def read_cache(path: Path) -> CacheFile:
 def parsed_index(text: bytes) -> tuple[dict, list[Entry]]:
     """Recipe and entries of an index. What is no index raises one of the errors that `read_cache` waits for."""
     index = json.loads(text)
-    kinds = [field.type for field in fields(Entry)]
-    entries = [Entry(*row) for row in zip(*index["entries"], strict=True)]
-    for entry in entries:
-        if any(type(value) is not kind for value, kind in zip(vars(entry).values(), kinds, strict=True)):
-            raise TypeError(entry)
-        if entry.offset < 0 or entry.length < (not entry.wrong) or not 0 <= entry.scale <= LOUDEST:
-            raise ValueError(entry)
+    entries = [checked_entry(row) for row in zip(*index["entries"], strict=True)]
     return dict(index["recipe"]), entries
+
+
+def checked_entry(row: Iterable) -> Entry:
+    """An entry of its values. Raises TypeError or ValueError where no entry has them."""
+    entry = Entry(*row)
+    for value, field in zip(vars(entry).values(), fields(Entry), strict=True):
+        if type(value) is not field.type:
+            raise TypeError(entry)
+    if entry.offset < 0 or entry.length < (not entry.wrong) or not 0 <= entry.scale <= LOUDEST:
+        raise ValueError(entry)
+    return entry
 
 
 def index_bytes(settings: dict, entries: list[Entry]) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from corpus.conditions import parse_condition
 from corpus.lists import first_of_each, language_of
-from engine.atomic_files import atomic_write
+from engine import sealed_zip
 from settings.errors import DataError
 from settings.text import CONTROL, LONGEST, bulleted, enumerated, shown
 
@@ -75,6 +75,7 @@ def read_embeddings(path: str | Path) -> SavedEmbeddings:
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise DataError(f"{path}: not a regular file")
+        sealed_zip.check_if_sealed(path)
         with zipfile.ZipFile(path) as archive:
             arrays = _arrays(archive, max(SMALL, RATIO * Path(path).stat().st_size))
     except OSError as error:
@@ -95,8 +96,7 @@ def write_embeddings(path: str | Path, saved: SavedEmbeddings) -> None:
     assert {len(array) for array in arrays.values()} == {len(saved)}, "columns of another length than the embeddings"
     if saved.checkpoint is not None:
         arrays["checkpoint"] = np.array(saved.checkpoint)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    sealed_zip.write_arrays(path, arrays)
 
 
 def _arrays(archive: zipfile.ZipFile, most: int) -> dict[str, np.ndarray]:

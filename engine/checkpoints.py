@@ -15,7 +15,7 @@ from torch import nn
 from engine import model_folder, sealed_zip
 from engine.atomic_files import atomic_write
 from settings.errors import ConfigError, UserError
-from settings.text import bulleted, shown
+from settings.text import bulleted, shown, unusable
 
 FORMAT = 1
 KINDS = dict.fromkeys(("encoder", "loss", "unaveraged", "optimizer", "scaler", "progress", "config"), dict)
@@ -75,13 +75,14 @@ def check_kinds(state: dict, path: str | Path) -> None:
         raise ConfigError(f"{path}: of format {shown(state['format'])}, and this is version {FORMAT} of the trainer's")
     wrong = [name for name, kind in KINDS.items() if name in state and not isinstance(state[name], kind)]
     texts = {name: state.get(name, []) for name in ("classes", "copies", "languages") if name not in wrong}
-    wrong += [name for name, words in texts.items() if not all(isinstance(word, str) for word in words)]
+    names = {name: all(isinstance(word, str) and not unusable(word) for word in words) for name, words in texts.items()}
+    wrong += [name for name, sound in names.items() if not sound]
     if wrong:
         raise ConfigError(f"{path}: not a checkpoint of this trainer, or tampered with (see its {', '.join(wrong)})")
 
 
 def check_tensors(state: dict, path: str | Path) -> None:
-    """Raises ConfigError where a tensor is sparse, or larger than its memory (expanded): none of a checkpoint's are."""
+    """Raises ConfigError where a tensor is sparse, or larger than its memory: none of a checkpoint's are."""
     waiting, seen = [state], set()
     while waiting:
         value = waiting.pop()
@@ -93,11 +94,10 @@ def check_tensors(state: dict, path: str | Path) -> None:
         elif isinstance(value, (list, tuple, set)):
             waiting += value
         elif isinstance(value, torch.Tensor):
-            strided = value.layout is torch.strided and not value.is_quantized
+            strided = value.layout is torch.strided and not value.is_quantized and not value.is_meta
             if not strided or value.numel() * value.element_size() > value.untyped_storage().nbytes():
-                raise ConfigError(
-                    f"{path}: refused, it holds a tensor of {tuple(value.shape)} that is sparse or expanded"
-                )
+                what = f"a tensor of {tuple(value.shape)} that is sparse, expanded or without values"
+                raise ConfigError(f"{path}: refused, it holds {what}")
 
 
 def is_sound(path: str | Path) -> bool:

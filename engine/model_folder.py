@@ -10,12 +10,14 @@ import re
 from pathlib import Path
 
 from settings.errors import ConfigError
+from settings.files import open_regular, parse_json, read_text
 from settings.text import shown
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
-FILES = [WEIGHTS, CONFIG, "ssl/config.json"]  # all that is ever read of such a folder
+WEIGHTS, CONFIG, SSL_CONFIG = "model.safetensors", "config.json", "ssl/config.json"
+FILES = [WEIGHTS, CONFIG, SSL_CONFIG]  # all that is ever read of such a folder
 PARTS = ("encoder", "loss")
 KEYS = ("format", "classes", "languages")
+KNOWN = {*KEYS, "options", "copies", "sha256", "ssl_sha256", "digest"}
 SIZE = 1 << 24  # bytes of the largest config.json that is read
 
 
@@ -48,6 +50,8 @@ def read(folder: Path) -> dict:
     """
     about = described(folder)
     weights = tensors(folder / WEIGHTS, about.get("sha256"))
+    if "ssl_sha256" in about and checksum(folder / SSL_CONFIG) != about["ssl_sha256"]:
+        raise ConfigError(f"{folder / SSL_CONFIG}: damaged or exchanged: its SHA-256 is not the one in {CONFIG}")
     state = {part: {} for part in PARTS}
     for name, tensor in weights.items():
         part, _, rest = name.partition(".")
@@ -61,17 +65,18 @@ def read(folder: Path) -> dict:
 def described(folder: Path) -> dict:
     """config.json, looked at as far as this module relies on it."""
     path = folder / CONFIG
-    try:
-        if path.stat().st_size > SIZE:
-            raise ConfigError(f"{path}: too large for a description of a model")
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not JSON ({' '.join(str(error).split())[:200]})") from None
+    about = parse_json(read_text(path, SIZE), str(path))
     if not isinstance(about, dict) or not isinstance(about.get("options"), dict) or not set(KEYS) <= about.keys():
         raise ConfigError(f"{path}: not of a model of this trainer, which has {', '.join(KEYS)} and options")
+    if about.keys() - KNOWN or about.get("digest", digest(about)) != digest(about):
+        raise ConfigError(f"{path}: damaged or changed: its content is not what its digest is of")
     return about
+
+
+def digest(about: dict) -> str:
+    """SHA-256 of what config.json holds besides it."""
+    rest = {name: value for name, value in about.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def tensors(path: Path, expected: object) -> dict:
@@ -90,12 +95,12 @@ def tensors(path: Path, expected: object) -> dict:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
+    """SHA-256 of a file, as hexadecimal text. Raises ConfigError where it cannot be read."""
+    found = hashlib.sha256()
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+            found.update(block)
+    return found.hexdigest()
 
 
 def inside(options: dict, folder: Path) -> dict:

@@ -1,4 +1,4 @@
-"""Zip files, as torch writes checkpoints: a digest of the whole file in its comment, and bounds on what is unpacked.
+"""Zip files, as torch writes checkpoints and numpy arrays: a digest of the whole in its comment, bounds on unpacking.
 
 The checksums that a zip file has of its own cover the records' contents and nothing else: a bit that flips in the
 directory can turn weights into zeros. So the SHA-256 of all other bytes stands in the comment at the file's end.
@@ -10,9 +10,14 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
+from engine.atomic_files import atomic_write
+
 MARK = b"sha256:"
 SEAL_SIZE = len(MARK) + 64
 LENGTH = struct.Struct("<H")  # of the comment, just before it
+FOLDER = 0x10  # of the attributes that MS-DOS gave files, and zip files still do
 MOST_RECORDS = 1_000_000
 
 
@@ -25,6 +30,14 @@ def seal(path: Path) -> None:
             raise ValueError(f"{path} has a comment already")
         file.seek(-LENGTH.size, 2)
         file.write(LENGTH.pack(SEAL_SIZE) + MARK + digest.encode())
+
+
+def write_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
+    """Arrays as an .npz with the digest. Raises ConfigError as `atomic_write`."""
+    with atomic_write(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        seal(temporary)
 
 
 def digest_of(file, size: int) -> str:
@@ -55,10 +68,20 @@ def check(path: str | Path) -> None:
             raise ValueError("it would unpack to more than the file holds")
         if any(record.compress_type != zipfile.ZIP_STORED for record in records):
             raise ValueError("its records are packed, which torch never does")
+        if any(record.external_attr & FOLDER or record.is_dir() for record in records):
+            raise ValueError("a record of it is called a folder")  # torch would take its content for zeros
         if archive.comment:
             check_seal(path, status.st_size)
         elif damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} is wrong")
+
+
+def check_if_sealed(path: str | Path) -> None:
+    """Raises ValueError where a zip file has a digest, and it is not the file's; BadZipFile where it is none."""
+    with zipfile.ZipFile(path) as archive:
+        comment = archive.comment
+    if comment:
+        check_seal(path, Path(path).stat().st_size)
 
 
 def check_seal(path: str | Path, size: int) -> None:

@@ -44,10 +44,12 @@ class HubModel(
             o.name for o in run_options() if o.may_change and not o.audio
         }  # where it was trained, on which paths
         options = {name: value for name, value in self.model.config.flat().items() if name not in private}
+        ssl = {}
         if options.get("ssl_path", XLS_R_300M) != XLS_R_300M:
             write_ssl_config(self.encoder, save_directory / "ssl")
             options["ssl_path"] = "./ssl"
-        about = {
+            ssl = {"ssl_sha256": model_folder.checksum(save_directory / model_folder.SSL_CONFIG)}
+        about = ssl | {
             "format": checkpoints.FORMAT,
             "options": options | ({"ssl_cache": ""} if "ssl_cache" in options else {}),
             "classes": self.model.classes,
@@ -55,6 +57,7 @@ class HubModel(
             "languages": self.model.languages,
             "sha256": model_folder.checksum(save_directory / model_folder.WEIGHTS),
         }
+        about["digest"] = model_folder.digest(about)
         write_text(save_directory / model_folder.CONFIG, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 
     def generate_model_card(self, *args: object, **kwargs: object) -> ModelCard:

@@ -1,8 +1,8 @@
 """A recording's scores to an answer: ranked systems with likelihood ratios, or that it is none of them."""
 
 import csv
+import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from identification.calibration import Calibration
 from identification.recordings import Recording
 from identification.words import UNKNOWN
 from settings.errors import DataError
+from settings.files import read_text
 from settings.text import enumerated
 
+LARGEST = 1 << 24  # bytes of a prior
 ANOTHER = "another system"
 
 
@@ -144,10 +146,10 @@ def read_prior(bank: Bank, source: str) -> np.ndarray:
     if source == "uniform":
         return np.full(len(bank.systems) + 1, 1 / (len(bank.systems) + 1))
     try:
-        with Path(source).open(encoding="utf-8", newline="") as file:
-            shares = {row["system"].strip(): float(row["prior"]) for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source} cannot be read as a prior: {error}") from None
+        rows = csv.DictReader(io.StringIO(read_text(source, LARGEST, DataError), newline=""))
+        shares = {row["system"].strip(): float(row["prior"]) for row in rows}
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, csv.Error):
         raise DataError(f"{source}: a prior has the columns system,prior, the second of them numbers") from None
     names = [*bank.systems, UNKNOWN]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.atomic_files import atomic_write
+from engine import sealed_zip
 from identification.calibration import Calibration, calibration_arrays, calibration_from
 from identification.words import SCORERS, UNKNOWN
 from scoring.arrays import read_arrays
@@ -90,8 +90,7 @@ def write_bank(bank: Bank, path: str | Path) -> None:
     }
     arrays |= backend_arrays(bank.backend)
     arrays |= {} if bank.calibration is None else calibration_arrays(bank.calibration)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    sealed_zip.write_arrays(path, arrays)
 
 
 def read_bank(path: str | Path) -> Bank:

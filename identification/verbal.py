@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from settings.errors import DataError
+from settings.files import read_text
 
+LARGEST = 1 << 20  # bytes
 TABLE = Path(__file__).parent / "verbal_scale.csv"
 
 
@@ -38,15 +40,12 @@ class Scale:
 
 def read_scale(path: str | Path = TABLE) -> Scale:
     """Read a table `log10_lr,words`; `# Source:` says where it is from. Raises DataError for other files."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a verbal scale: {error}") from None
+    lines = read_text(path, LARGEST, DataError).splitlines()
     source = " ".join(line.removeprefix("# Source:").strip() for line in lines if line.startswith("# Source:"))
-    rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
     try:
+        rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
         levels, words = [float(row["log10_lr"]) for row in rows], [row["words"].strip() for row in rows]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, csv.Error):
         raise DataError(f"{path}: a verbal scale has the columns log10_lr,words, the first of them numbers") from None
     if not levels or levels[0] != 0 or any(a >= b for a, b in zip(levels, levels[1:], strict=False)) or not all(words):
         raise DataError(f"{path}: the ratios of a verbal scale start with 0 and rise, and each has words")

@@ -1,6 +1,9 @@
 """Hidden states of a frozen speech model, kept on disk: what it has heard once, it need not hear again."""
 
 import hashlib
+import io
+import logging
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,9 @@ from torch import Tensor
 from engine.atomic_files import atomic_write
 from models._ssl import SSLFrontEnd
 from settings.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+CHECKSUM = 4  # bytes of CRC-32 at the end of a file
 
 
 class HiddenStateCache:
@@ -51,12 +57,13 @@ class HiddenStateCache:
         key = hashlib.blake2b(self.identity + precision(wave.device).encode(), digest_size=16).digest()
         samples = [wave.shape[1]] * len(wave) if lengths is None else lengths.tolist()
         files = [self.file(row[:n], key) for row, n in zip(wave.cpu(), samples, strict=True)]
-        new = [i for i, file in enumerate(files) if not file.exists()]
+        kept = [self.read(file) for file in files]
+        new = [i for i, values in enumerate(kept) if values is None]
         if new:
             states = self.front_end(wave[new], None if lengths is None else lengths[new])
             for i, state in zip(new, states, strict=True):
-                self.write(files[i], state[: self.front_end.frames(samples[i])])
-        rows = [torch.from_numpy(np.load(file)).to(wave.device, torch.float32) for file in files]
+                kept[i] = self.write(files[i], state[: self.front_end.frames(samples[i])])
+        rows = [torch.from_numpy(values).to(wave.device, torch.float32) for values in kept]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
     def file(self, samples: Tensor, key: bytes) -> Path:
@@ -64,14 +71,28 @@ class HiddenStateCache:
         name = hashlib.blake2b(samples.numpy().tobytes(), digest_size=16, key=key).hexdigest()
         return self.folder / name[:2] / f"{name}.npy"
 
-    def write(self, file: Path, state: Tensor) -> None:
-        """Hidden states (F, width) to a file that is either whole or not there."""
+    def read(self, file: Path) -> np.ndarray | None:
+        """(F, width) float16; None where they are not kept, or the file is damaged: they are then made anew."""
+        if not file.exists():
+            return None
+        content = file.read_bytes()
+        if zlib.crc32(content[:-CHECKSUM]).to_bytes(CHECKSUM, "little") != content[-CHECKSUM:]:
+            log.warning("warning: %s is damaged, or of an older version: its hidden states are made anew", file)
+            return None
+        return np.load(io.BytesIO(content[:-CHECKSUM]))
+
+    def write(self, file: Path, state: Tensor) -> np.ndarray:
+        """Hidden states (F, width) to a file that is either whole or not there; returns them in float16."""
         values = state.to("cpu", torch.float16).numpy()
         if not np.isfinite(values).all():
             raise DataError("hidden states beyond the range of float16 cannot be cached: choose another --ssl_layers")
         file.parent.mkdir(exist_ok=True)
-        with atomic_write(file) as temporary, temporary.open("wb") as opened:
-            np.save(opened, values)
+        content = io.BytesIO()
+        np.save(content, values)
+        checksum = zlib.crc32(content.getvalue()).to_bytes(CHECKSUM, "little")
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(content.getvalue() + checksum)
+        return values
 
 
 def precision(device: torch.device) -> str:

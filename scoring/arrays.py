@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine import sealed_zip
 from settings.errors import ScoringError
 from settings.text import shown
 
@@ -30,6 +31,7 @@ def read_arrays(path: str | Path, what: str) -> dict[str, np.ndarray]:
                 size = sum(member.file_size for member in archive.infolist())
             if size > MOST_BYTES:
                 raise ScoringError(f"it claims {size >> 30} GiB of arrays")
+            sealed_zip.check_if_sealed(path)
             file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             arrays = {name: loaded[name] for name in loaded.files}

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy import linalg
 
-from engine.atomic_files import atomic_write
+from engine import sealed_zip
 from scoring.arrays import read_arrays
 from scoring.choices import BACKENDS as NAMES
 from scoring.embeddings import Utterances, unit_rows, utterances
@@ -151,8 +151,7 @@ def score_rows(backend: Backend, first: np.ndarray, second: np.ndarray) -> np.nd
 
 def write_backend(backend: Backend, path: str | Path) -> None:
     """The back-end as an .npz of plain arrays."""
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **backend_arrays(backend))
+    sealed_zip.write_arrays(path, backend_arrays(backend))
 
 
 def read_backend(path: str | Path) -> Backend:

@@ -1,8 +1,16 @@
 """The mistakes a user can make, by kind. A command prints them as they stand, without a traceback, and exits with 2."""
 
+from settings.text import harmless
+
 
 class UserError(ValueError):
-    """What was asked for cannot be done; the message says what is wrong, where, and what to do instead."""
+    """What was asked for cannot be done; the message says what is wrong, where, and what to do instead.
+
+    Messages quote names from files: wherever one is printed, a terminal finds nothing in it to obey.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(harmless(message))
 
 
 class ConfigError(UserError):

@@ -40,6 +40,11 @@ def for_terminal(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def harmless(text: str) -> str:
+    """Lines as a terminal or a log may have them: `for_terminal` of each."""
+    return "\n".join(map(for_terminal, text.split("\n")))
+
+
 def for_markdown(text: str) -> str:
     """A name as a Markdown table or list may have it: nothing in it is markup, and no HTML.
 

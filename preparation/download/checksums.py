@@ -29,28 +29,39 @@ def read_sums(path: Path) -> dict[str, str]:
 
 
 class Verifier:
-    """Checks files of one folder against their sums, and remembers in .verified.json which it has read."""
+    """Checks files of one folder against their sums, and remembers in .verified.json which it has read.
+
+    That file saves reading hundreds of gigabytes again, and is only as good as the folder: who can write there can
+    forge it. What is unpacked is therefore read once more, unless this very process has read it.
+    """
 
     def __init__(self, folder: Path):
         self.notes = folder / ".verified.json"
+        self.read_now: dict[str, list] = {}
         try:
             self.known = read_json(self.notes)
         except ConfigError:  # none yet, or damaged: the files are read again
             self.known = {}
 
-    def check(self, path: Path, expected: str) -> None:
-        """Raises DataError where the file has another sum; it is then set aside as NAME.wrong."""
+    def check(self, path: Path, expected: str, remembered: bool = True) -> bool:
+        """Whether the file was read for it. `remembered`: what an earlier run has read need not be.
+
+        Raises DataError where the file has another sum; it is then set aside as NAME.wrong.
+        """
         status = path.stat()
         note = [status.st_size, status.st_mtime_ns, expected]
-        if self.known.get(path.name) == note:
-            return
+        if self.read_now.get(path.name) == note:
+            return True
+        if remembered and self.known.get(path.name) == note:
+            return False
         found = md5(path)
         if found != expected:
             aside = path.with_name(f"{path.name}.wrong")
             path.replace(aside)
             raise DataError(f"{path}: MD5 {found}, published is {expected}; set aside as {aside.name}, run again")
-        self.known[path.name] = note
+        self.known[path.name] = self.read_now[path.name] = note
         write_text(self.notes, json.dumps(self.known))
+        return True
 
 
 def md5(path: Path) -> str:

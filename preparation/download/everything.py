@@ -22,13 +22,15 @@ def download(addresses: Addresses, out: Path, unpacking: bool = True, pause: flo
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return fetch_all(addresses, out, pause) + (unpack_once(addresses, out) if unpacking else [])
+        verifier = Verifier(out)
+        done = fetch_all(addresses, out, pause, verifier)
+        return done + (unpack_once(addresses, out, verifier) if unpacking else [])
     except OSError as error:
         raise ConfigError(f"{error.filename or out}: {error.strerror or error}") from None
 
 
-def fetch_all(addresses: Addresses, out: Path, pause: float) -> list[str]:
-    sums, verifier, done, unchecked = {}, Verifier(out), [], []
+def fetch_all(addresses: Addresses, out: Path, pause: float, verifier: Verifier) -> list[str]:
+    sums, done, unchecked = {}, [], []
     first = [addresses.checksums] if addresses.checksums else []
     for name in [*first, *(name for name in addresses.files if name not in first)]:
         path = out / name
@@ -38,8 +40,8 @@ def fetch_all(addresses: Addresses, out: Path, pause: float) -> list[str]:
         if name == addresses.checksums:
             sums = read_sums(path)
         elif name in sums:
-            verifier.check(path, sums[name])
-            done.append(f"{name}: MD5 as published")
+            read = verifier.check(path, sums[name])
+            done.append(f"{name}: MD5 as published" + ("" if read else ", by an earlier run; not changed since"))
         else:
             unchecked.append(name)
     if unchecked:
@@ -47,8 +49,8 @@ def fetch_all(addresses: Addresses, out: Path, pause: float) -> list[str]:
     return done
 
 
-def unpack_once(addresses: Addresses, out: Path) -> list[str]:
-    """Unpack the archive, unless a note says that this very one has been."""
+def unpack_once(addresses: Addresses, out: Path, verifier: Verifier) -> list[str]:
+    """Unpack the archive, every part of it checked by this process, unless a note says that this very one has been."""
     if not addresses.archive:
         return []
     archive, note = out / addresses.archive, out / f".{addresses.archive}.unpacked"
@@ -56,6 +58,9 @@ def unpack_once(addresses: Addresses, out: Path) -> list[str]:
     stamp = f"{status.st_size} {status.st_mtime_ns}\n"
     if note.exists() and note.read_text() == stamp:
         return [f"{archive.name}: unpacked before"]
+    sums = read_sums(out / addresses.checksums) if addresses.checksums else {}
+    for name in addresses.files.keys() & sums.keys():
+        verifier.check(out / name, sums[name], remembered=False)
     names = unpack(archive, out)
     if not names:
         raise DataError(f"{archive}: the archive is empty")

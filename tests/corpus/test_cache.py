@@ -1,6 +1,5 @@
 """The cache: exact where it can be, resumed after a kill with the same bytes, and never believed when it is stale."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import soundfile
 
 import dataprep
 from corpus.audio import AudioFiles
-from corpus.build_cache import build_cache, quantise
+from corpus.build_cache import build_cache, journal_line, quantise
 from corpus.cache import open_cache, read_cache
 from corpus.lists import read_list
 from settings.errors import ConfigError, DataError
@@ -244,7 +243,7 @@ def test_twenty_kills_end_with_the_bytes_of_an_undisturbed_build(tmp_path):
         assert (out / "train.cache").read_bytes() == (tmp_path / "whole" / "train.cache").read_bytes()
 
 
-@pytest.mark.parametrize("torn", ["journal", "part", "both", "other filters"])
+@pytest.mark.parametrize("torn", ["journal", "part", "both", "other filters", "flipped bits", "flipped sample"])
 def test_a_torn_journal_or_part_is_resumed_as_far_as_it_holds(tmp_path, torn):
     table = corpus(tmp_path)
     build_cache(tmp_path / "whole", table, tmp_path, threads=1)
@@ -254,8 +253,12 @@ def test_a_torn_journal_or_part_is_resumed_as_far_as_it_holds(tmp_path, torn):
     out.mkdir()
     rows = [[getattr(e, f) for f in e.__dataclass_fields__] for e in whole.entries.values()]
     settings = whole.recipe | ({"lowpass": 10.0} if torn == "other filters" else {})
-    journal = "\n".join(json.dumps(line) for line in [settings, *rows[:6]]) + "\n"
-    part = whole.samples[0 : rows[6][3]].tobytes()
+    journal = b"".join(journal_line(line) for line in [settings, *rows[:6]]).decode()
+    part = bytearray(whole.samples[0 : rows[6][3]].tobytes())
+    if torn == "flipped bits":  # another scale for the sixth file, still JSON
+        journal = "0.5".join(journal.rsplit(str(rows[5][5]), 1))
+    if torn == "flipped sample":
+        part[2 * rows[5][3]] ^= 1
     (out / ".train.journal").write_text(journal[:-20] if torn in ("journal", "both") else journal)
     (out / ".train.part").write_bytes(part[:-5_000] if torn in ("part", "both") else part + b"torn tail")
     built = build_cache(out, table, tmp_path, threads=2)

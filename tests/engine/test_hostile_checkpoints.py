@@ -99,8 +99,33 @@ def test_rates_and_decay_come_from_the_configuration():
 def test_sparse_and_expanded_tensors_are_refused_wherever_they_are(tmp_path, tensor):
     for state in ({"encoder": {"w": tensor}}, {"config": {}, "optimizer": {"state": {0: {"exp_avg": [tensor]}}}}):
         torch.save(state, tmp_path / "a.model")
-        with pytest.raises(ConfigError, match="sparse or expanded"):
+        with pytest.raises(ConfigError, match="sparse, expanded or without values"):
             checkpoints.read(tmp_path / "a.model")
+
+
+def test_a_tensor_without_values_is_refused(tmp_path):
+    torch.save({"encoder": {"w": torch.empty(3, device="meta")}}, tmp_path / "a.model")
+    with pytest.raises(ConfigError, match="without values"):
+        checkpoints.read(tmp_path / "a.model")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\x1b[2J", "a\nb"])
+def test_classes_that_no_list_can_have_are_refused(tmp_path, name):
+    torch.save({"format": 1, "classes": ["a", name]}, tmp_path / "a.model")
+    with pytest.raises(ConfigError, match="see its classes"):
+        checkpoints.read(tmp_path / "a.model")
+
+
+def test_a_record_that_became_a_folder_is_noticed_without_a_digest(tmp_path):
+    torch.save({"w": torch.ones(64)}, tmp_path / "foreign.model")
+    content = bytearray((tmp_path / "foreign.model").read_bytes())
+    at = content.find(b"PK\1\2")
+    while at >= 0:  # bit 4 of each record's external attributes, which no checksum covers
+        content[at + 38] |= 0x10
+        at = content.find(b"PK\1\2", at + 1)
+    (tmp_path / "foreign.model").write_bytes(content)
+    with pytest.raises(ConfigError, match="called a folder"):
+        checkpoints.read(tmp_path / "foreign.model")
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_a_foreign_config_is_refused(folder):
 @pytest.mark.parametrize("text", ["", "[]", "{", "\x00", "[" * 100_000])
 def test_a_config_that_is_no_table_is_refused(folder, text):
     (folder / "config.json").write_text(text)
-    refused(folder, "config.json: not")
+    refused(folder, r"config.json: (not|nested)")
 
 
 @pytest.mark.parametrize("changes", [{"classes": "x"}, {"classes": [1]}, {"format": 99}, {"options": []}])
@@ -98,3 +98,22 @@ def test_a_mistyped_path_is_not_taken_for_a_name_on_the_hub(path, tmp_path, monk
     (tmp_path / "exps").mkdir()
     assert not model_folder.is_hub_name(path)
     assert model_folder.is_hub_name("someone/tracer")
+
+
+def test_a_description_with_a_digest_may_not_change(folder):
+    about = json.loads((folder / "config.json").read_text())
+    about["digest"] = model_folder.digest(about)
+    (folder / "config.json").write_text(json.dumps(about))
+    assert checkpoints.read(folder)["classes"] == ["x"]
+    for changed in (about | {"classes": ["y"]}, about | {"options": {"nOut": 3}}, about | {"more": 1}):
+        (folder / "config.json").write_text(json.dumps(changed))
+        refused(folder, "config.json: damaged or changed")
+
+
+def test_a_speech_model_s_description_may_not_change(folder):
+    (folder / "ssl").mkdir()
+    (folder / "ssl/config.json").write_text("{}")
+    write_config(folder, ssl_sha256=model_folder.checksum(folder / "ssl/config.json"))
+    checkpoints.read(folder)
+    (folder / "ssl/config.json").write_text("{ }")
+    refused(folder, "ssl/config.json: damaged or exchanged")

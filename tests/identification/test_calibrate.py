@@ -171,3 +171,15 @@ def test_words_follow_the_table_and_never_say_made_by(tmp_path):
     (tmp_path / "own.csv").write_text("log10_lr,words\n1,something\n0,nothing\n")
     with pytest.raises(DataError, match="start with 0 and rise"):
         read_scale(tmp_path / "own.csv")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"log10_lr,words\n0," + b"x" * 200_000, b"system,prior\n" + b"y" * 200_000]
+)
+def test_tables_that_are_no_text_or_too_wide_are_refused(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    for path in (tmp_path / "a.csv", "/dev/zero"):
+        with pytest.raises(DataError):
+            read_scale(path)
+        with pytest.raises(DataError):
+            read_prior(made_bank(), str(path))

@@ -42,3 +42,15 @@ def test_a_cache_that_cannot_be_is_refused(folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"--ssl_cache .*file: File exists"):
         MainModel(4, ssl_path=folder(), freeze_ssl=True, ssl_cache=str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("change", [lambda c: c[:-9], lambda c: bytes([*c[:-40], c[-40] ^ 1, *c[-39:]]), lambda _: b""])
+def test_kept_states_that_are_damaged_are_made_anew(folder, tmp_path, caplog, change):
+    model = MainModel(4, ssl_path=folder(), freeze_ssl=True, ssl_cache=str(tmp_path)).eval()
+    wave = waves(1, 8000)
+    before = model.hidden(wave)
+    (file,) = tmp_path.glob("*/*.npy")
+    content = file.read_bytes()
+    file.write_bytes(change(content))
+    assert torch.equal(model.hidden(wave), before) and "is damaged" in caplog.text
+    assert file.read_bytes() == content

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import dataprep
 from preparation.download import unpack as unpacking
 from preparation.download.addresses import is_address, read_addresses
 from preparation.download.checksums import Verifier, md5
@@ -15,7 +16,7 @@ from preparation.download.unpack import unpack
 from preparation.formats.mlaad_protocol import read_protocol
 from settings.errors import ConfigError, DataError
 from tests.preparation.awkward_server import BODY, Handler
-from tests.preparation.test_dataprep_download import archive, server, seven_zip  # noqa: F401 fixtures
+from tests.preparation.test_dataprep_download import addresses, archive, server, seven_zip  # noqa: F401 fixtures
 
 
 class Response:
@@ -112,6 +113,20 @@ def test_a_damaged_note_of_checks_means_checking_again(tmp_path, content):
     (tmp_path / ".verified.json").write_text(content)
     Verifier(tmp_path).check(tmp_path / "x", md5(tmp_path / "x"))
     assert list(json.loads((tmp_path / ".verified.json").read_text()))[-1] == "x"
+
+
+@pytest.mark.usefixtures("seven_zip")
+def test_a_forged_note_of_checks_lets_nothing_be_unpacked(server, tmp_path, capsys):  # noqa: F811
+    argv = addresses(server, tmp_path)
+    assert dataprep.main([*argv, "--keep_packed"]) == 0
+    part, notes = tmp_path / "out/a.zip", tmp_path / "out/.verified.json"
+    published = json.loads(notes.read_text())["a.zip"][2]
+    archive(tmp_path / "forged", {"evil.wav": b"RIFF"}).replace(part)
+    status = part.stat()
+    notes.write_text(json.dumps({"a.zip": [status.st_size, status.st_mtime_ns, published]}))
+    capsys.readouterr()
+    assert dataprep.main(argv) == 2
+    assert "a.zip.wrong" in capsys.readouterr().err and not (tmp_path / "out/evil.wav").exists()
 
 
 @pytest.mark.usefixtures("seven_zip")

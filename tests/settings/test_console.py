@@ -100,3 +100,8 @@ def test_a_help_text_imports_nothing_heavy(file, words):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "usage: " in done.stdout and done.stderr == "[]\n"
+
+
+def test_a_message_holds_nothing_that_a_terminal_would_obey(capsys):
+    status, text = ends(DataError("a\x1b[2Jb\nsecond \ud800line\u202e"), capsys)
+    assert status == 2 and text == "error: a\\x1b[2Jb\nsecond \\ud800line\\u202e\n"
