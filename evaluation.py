@@ -12,10 +12,11 @@ from corpus.embedding_file import SavedEmbeddings, write_embeddings
 from corpus.lists import UtteranceList
 from DatasetLoader import Dataset, open_list, open_trial_list
 from engine import checkpoints, diagnostics
-from engine.distributed import broadcast_object, rank
+from engine.distributed import broadcast_object, cores_each, rank, sum_arrays, world
 from engine.experiment import Experiment
 from engine.run_folder import config_lists, result_names
 from scoring.backends import Backend, check_same_model, read_backend
+from scoring.passes import Shard
 from scoring.table import table as table_of
 from settings.errors import ScoringError
 from settings.options import Config
@@ -35,18 +36,20 @@ def quick_look(model: TracingModel, data: Dataset) -> dict:
     Keys: `eer`, `macro_eer`, `threshold` at the pooled EER, and `mean_cosine` of the embeddings.
     """
     embeddings = embed(model, data)
-    if rank():
-        return broadcast_object(None)
     found = scoring.evaluate(embeddings, data.table.systems, names=data.table.paths, quick=True, **how(model))
     kept = {name: found[name] for name in ("eer", "macro_eer", "threshold")}
     return broadcast_object(kept | {"mean_cosine": diagnostics.mean_cosine(embeddings)})
 
 
 def how(model: TracingModel) -> dict:
-    """How a list's pairs are scored: operating points, the device (a GPU where there is one), a bar for who watches."""
+    """How a list's pairs are scored: operating points, the device (a GPU where there is one), a bar for who watches.
+
+    Each of several processes scores its share.
+    """
     costs = [(p_target, 1.0, 1.0) for p_target in model.config.dcf_p_target]
     device = str(model.device) if model.device.type == "cuda" else "cpu"  # mps has no float64
-    return {"costs": costs, "device": device, "progress": sys.stderr.isatty()}
+    shared = {"shard": Shard(rank(), world(), sum_arrays), "threads": cores_each()}
+    return {"costs": costs, "device": device, "progress": sys.stderr.isatty() and not rank(), **shared}
 
 
 def score(
@@ -67,16 +70,18 @@ def score(
         One tuned on the dev list, at which this one's rates are reported too.
     """
     embeddings = embed(model, data)
-    if rank():
-        return broadcast_object(None)
-    if model.config.save_embeddings:
+    if model.config.save_embeddings and not rank():
         save_embeddings(model.config.save_embeddings, embeddings, data, model)
+    if data.trials and rank():  # process 0 alone scores a list of trials
+        return broadcast_object(None)
     try:
         found = results(model, data, embeddings, threshold)
     except ScoringError as error:
         if not model.config.save_embeddings:
             raise
         log.warning("%s: no error rates: %s", data.table.source, error)
+        return broadcast_object(None)
+    if rank():
         return broadcast_object(None)
     audio = model.config.audio() | data.filters.settings()
     found = {"list": data.table.source, "checkpoint": checkpoint, "audio": audio} | found

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def show(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{text}\n" if text else "")
 
 
 def _run(args: argparse.Namespace) -> str:
@@ -46,6 +46,7 @@ def _run(args: argparse.Namespace) -> str:
     from scoring.backends import write_backend
     from scoring.files import check_scores_path, write_results
     from scoring.table import table
+    from scoring.torchrun import process, shared
 
     name = Path(args.embeddings).stem
     if args.scores_out:
@@ -59,7 +60,7 @@ def _run(args: argparse.Namespace) -> str:
     saved = read_embeddings(args.embeddings)
     saved = saved.without_repeats() if args.dedup else saved
     backend = _backend(args, saved)
-    if args.backend_out:
+    if args.backend_out and not process():
         if backend is None:
             raise ScoringError("--backend_out writes what --backend and --backend_from ask for: give both")
         write_backend(backend, args.backend_out)
@@ -67,25 +68,29 @@ def _run(args: argparse.Namespace) -> str:
     norm = {"cohort": _of_same_model(args.cohort, saved, args).embeddings if args.cohort else None, "top": args.top}
     norm["backend"] = backend
     if args.trial_list:
+        if process():
+            return ""
         return _run_trials(args, saved, costs, norm, name)
     if saved.labels is None:
         raise ScoringError(f"{args.embeddings} has no array `labels`: the system of each utterance")
-    result = evaluate(
-        saved.embeddings,
-        saved.labels,
-        languages=None if saved.languages is None else np.where(saved.languages == "", "unknown", saved.languages),
-        conditions=resolve_conditions(saved.conditions, saved.labels, saved.languages),
-        names=saved.paths,
-        costs=costs,
-        threshold=args.threshold,
-        threshold_from=args.threshold_from,
-        draws=args.draws,
-        seed=args.seed,
-        threads=args.threads,
-        device=args.device,
-        progress=not args.no_progress,
-        **norm,
-    )
+    with shared(args.threads, args.device) as how:
+        result = evaluate(
+            saved.embeddings,
+            saved.labels,
+            languages=None if saved.languages is None else np.where(saved.languages == "", "unknown", saved.languages),
+            conditions=resolve_conditions(saved.conditions, saved.labels, saved.languages),
+            names=saved.paths,
+            costs=costs,
+            threshold=args.threshold,
+            threshold_from=args.threshold_from,
+            draws=args.draws,
+            seed=args.seed,
+            progress=not args.no_progress and not process(),
+            **how,
+            **norm,
+        )
+    if process():
+        return ""
     written = write_results(result, args.out, name, printed) if args.out else []
     written += [args.backend_out] if args.backend_out else []
     return "\n".join([table(result, name, printed), *(f"wrote {path}" for path in written)])

@@ -15,10 +15,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from engine.parallel import usable_cores
 from settings.errors import ConfigError, UserError
 from settings.text import bulleted
 
-PATIENCE = timedelta(hours=12)  # process 0 scores long lists while the others wait; one that dies ends all at once
+PATIENCE = timedelta(hours=12)  # process 0 scores long lists of trials while the others wait
 
 
 def world() -> int:
@@ -174,6 +175,21 @@ def all_reduce_rows(values: torch.Tensor) -> torch.Tensor:
         with collective():
             dist.all_reduce(values)
     return values
+
+
+def sum_arrays(own: np.ndarray) -> np.ndarray:
+    """The sum of all processes' arrays, which have one shape and type, on all: exact where they are integers."""
+    if world() == 1 or not own.size:
+        return own
+    total = torch.tensor(own, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    with collective():
+        dist.all_reduce(total)
+    return total.cpu().numpy()
+
+
+def cores_each() -> int:
+    """Cores for each of the processes that torchrun has started on this machine, at least one."""
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def broadcast_buffers(module: nn.Module) -> None:

@@ -181,13 +181,8 @@ def _intervals(listed: Utterances, solved: Solution, groups: Groups, bootstrap: 
         return None
     eers = {"pooled": solved.answers[POOLED].eer, "macro": solved.answers[MACRO].eer}
     ends = intervals(solved.counts.groups, groups, listed.sizes, eers, **bootstrap._asdict())
-    return {
-        "level": LEVEL,
-        "draws": bootstrap.draws,
-        "over": "systems",
-        "eer": ends["pooled"],
-        "macro_eer": ends["macro"],
-    }
+    macro = ends["macro"] and [round(end, 12) for end in ends["macro"]]
+    return {"level": LEVEL, "draws": bootstrap.draws, "over": "systems", "eer": ends["pooled"], "macro_eer": macro}
 
 
 def _cells(
