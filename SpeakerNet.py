@@ -22,8 +22,8 @@ from corpus.audio import SAMPLE_RATE, Waveforms, load_audio
 from corpus.eval_loader import EvalLoader
 from corpus.filters import AudioFilters
 from DatasetLoader import Batch, TrainLoader
-from engine import checkpoints, optim, training_state
-from engine.async_step import Step, StepsInFlight, event_on
+from engine import checkpoints, cuda_graph, optim, training_state
+from engine.async_step import Step, StepsInFlight, event_on, stacked
 from engine.averaging import MovingAverage
 from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
 from engine.distributed import all_gather_with_grad, average_gradients, rank, with_sync_batch_norm, world
@@ -38,6 +38,7 @@ from utils import LegacyTorchSemantics
 
 log = logging.getLogger(__name__)
 
+Scalar = float | torch.Tensor  # of the host, or () on the device
 LAG = 8  # steps that the host may run ahead of a GPU: enough that it is never idle, few enough to be reported in time
 
 
@@ -258,6 +259,10 @@ class ModelTrainer:
         self.optimizer = optim.build_optimizer(config, groups)
         self.lr = optim.schedule(config, len(loader))
         self.average = MovingAverage(self.net, config.ema) if config.ema else None
+        self.graph = None
+        if config.cuda_graph and cuda_graph.usable(device):
+            optim.make_recordable(self.optimizer)
+            self.graph = cuda_graph.StepGraph(self.update, self.net, self.scaler, device)
         self.steps = StepsInFlight(
             LAG if device.type == "cuda" else 0, config.skip_not_finite, self.scaler.is_enabled()
         )
@@ -286,6 +291,8 @@ class ModelTrainer:
         for part in (self.net.encoder, self.net.loss):
             if hasattr(part, "on_epoch"):
                 part.on_epoch(epoch)
+        if self.graph:
+            self.graph.begin_epoch()
         self.began = time.perf_counter()
 
     def train_step(self, batch: Batch, progress: Progress, stop: bool = False) -> None:
@@ -315,6 +322,17 @@ class ModelTrainer:
         """Begin one optimiser step at rate `lr`. Where loss or gradient is not finite, it changes nothing."""
         start = event_on(self.device)
         waveforms, labels = (t.to(self.device, non_blocking=True) for t in (batch.waveforms, batch.labels))
+        values = (self.graph or self.update)(waveforms, labels, lr, stop)
+        optim.set_lr(self.optimizer, lr)  # a number again, where a graph had it on the device: checkpoints hold it
+        if self.average:
+            self.average.update()
+        return Step.begun(batch, lr, values, start)
+
+    def update(self, waveforms: torch.Tensor, labels: torch.Tensor, lr: Scalar, stop: Scalar) -> torch.Tensor:
+        """All that a step computes on the device: loss, accuracy, the gradient's norm, whether to stop, (4,).
+
+        A graph records it, with `lr` and `stop` on the device: no value may pass through the host.
+        """
         optim.set_lr(self.optimizer, lr)
         self.optimizer.zero_grad()
         buffers = list(self.net.buffers()) if self.config.skip_not_finite else []
@@ -329,9 +347,7 @@ class ModelTrainer:
         for buffer, value in zip(buffers, before, strict=True):  # a NaN would stay in running statistics
             buffer.copy_(torch.where(finite, buffer, value))
         optim.apply_gradients(self.optimizer, self.scaler, finite)
-        if self.average:
-            self.average.update()
-        return Step.begun(batch, lr, [loss, accuracy, norm, stop], start)
+        return stacked([loss, accuracy, norm, stop])
 
     def evaluating(self) -> AbstractContextManager:
         """While it lasts, the network is the one to judge and keep: with --ema that of the averaged weights."""
@@ -360,6 +376,8 @@ class ModelTrainer:
         """Resume from a checkpoint of this very run: weights, optimiser, scaler; returns where training stands."""
         try:
             training_state.restore(state, path, self.net, self.optimizer, self.scaler, self.average)
+            if self.graph:
+                self.graph.forget()
             return Progress(**state["progress"]).checked(len(self.loader))
         except UserError:
             raise

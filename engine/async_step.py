@@ -28,10 +28,8 @@ class Step:
     waited: float = 0.0
 
     @classmethod
-    def begun(cls, batch: object, lr: float, scalars: list[torch.Tensor], start: torch.cuda.Event | None) -> "Step":
-        """The step that gives these scalars on the device. They are sent to the host without waiting for them."""
-        wide = [torch.promote_types(s.dtype, torch.float32) for s in scalars]
-        values = torch.stack([s.detach().to(dtype) for s, dtype in zip(scalars, wide, strict=True)])
+    def begun(cls, batch: object, lr: float, values: torch.Tensor, start: torch.cuda.Event | None) -> "Step":
+        """The step that gives these values, (4,), on the device. They are sent to the host without waiting for them."""
         if not values.is_cuda:
             return cls(batch, lr, values, None, None)
         device, values = values.device, values.to("cpu", non_blocking=True)
@@ -61,6 +59,12 @@ def event_on(device: torch.device) -> torch.cuda.Event | None:
     event = torch.cuda.Event(enable_timing=True)
     event.record()
     return event
+
+
+def stacked(scalars: list[torch.Tensor]) -> torch.Tensor:
+    """Scalars on one device as one tensor, in float32 or wider."""
+    wide = [torch.promote_types(s.dtype, torch.float32) for s in scalars]
+    return torch.stack([s.detach().to(dtype) for s, dtype in zip(scalars, wide, strict=True)])
 
 
 class StepsInFlight:

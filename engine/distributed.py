@@ -110,11 +110,13 @@ def all_gather_with_grad(x: torch.Tensor) -> torch.Tensor:
     return x if world() == 1 else AllGather.apply(x)
 
 
-def average_gradients(parameters: list[nn.Parameter], stop: bool) -> torch.Tensor:
+def average_gradients(parameters: list[nn.Parameter], stop: bool | torch.Tensor) -> torch.Tensor:
     """Average the gradients over the processes, and agree whether to stop: a scalar above 0 where any wants to.
 
     One reduction carries both, so that all leave the training loop after the same batch.
     """
+    if isinstance(stop, torch.Tensor):  # on the device already: one process alone
+        return stop
     gradients = [p.grad for p in parameters if p.grad is not None]
     flag = gradients[0].new_full((1,), float(stop))
     if world() == 1:

@@ -1,5 +1,8 @@
 """Embeddings of every utterance that a loader gives, in evaluation mode, shared between processes."""
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,12 +23,19 @@ def embed_batches(
     broadcast_buffers(encoder)
     embeddings = torch.zeros(len(loader.lengths), nOut, device=device)
     silent = True if rank() or progress is False else None
-    with tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent) as bar:
+    bar = tqdm(None, "embedding", len(embeddings) // world(), unit="utt", leave=False, disable=silent)
+    with uncompiled(), bar:
         for rows, crops, lengths in loader:
             waveforms = crops.flatten(0, 1).to(device, non_blocking=True)
             padded = {} if lengths is None else {"lengths": lengths.to(device)}
-            # Not compiled: whole utterances have a new length in every batch.
-            x = encoder.forward(waveforms, **padded).float().unflatten(0, crops.shape[:2])
+            x = encoder(waveforms, **padded).float().unflatten(0, crops.shape[:2])
             embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
             bar.update(len(rows))
     return all_reduce_rows(embeddings).cpu().numpy()
+
+
+def uncompiled() -> AbstractContextManager:
+    """While it lasts, nothing that --compile compiled is: whole utterances have a new length in every batch."""
+    if "torch._dynamo" not in sys.modules:  # nobody compiled, and to import it takes seconds
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")

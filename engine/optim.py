@@ -106,8 +106,14 @@ def on_cuda(groups: list[dict]) -> bool:
     return groups[0]["params"][0].device.type == "cuda"
 
 
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """The rate of every group: `lr` times the group's own scale."""
+def make_recordable(optimizer: torch.optim.Optimizer) -> None:
+    """Allow that steps are recorded in a CUDA graph. A fused optimiser computes as before."""
+    for group in optimizer.param_groups:
+        group["capturable"] = True
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float | torch.Tensor) -> None:
+    """The rate of every group: `lr`, a number or () on the device, times the group's own scale."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
 

@@ -79,6 +79,10 @@ class MainModel(nn.Module):
         variance = (states - mean[:, None]).square().mean(dim=1)
         return self.head(self.bn(torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1)))
 
+    def compile(self, **options: object) -> None:
+        """torch.compile of the speech model, part by part."""
+        self.ssl_model.compile(**options)
+
     def parameter_groups(self) -> list[dict]:
         """All that is ever trained, in one group: what stays frozen takes no optimiser memory."""
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]

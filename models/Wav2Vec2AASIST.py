@@ -7,6 +7,7 @@ back-end see `_aasist.py`.
 import logging
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from models._aasist import AASIST
@@ -115,6 +116,11 @@ class MainModel(AASIST):
     def hidden(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Hidden states (B, F, width) of waveforms (B, T), from the cache where there is one."""
         return (self.cache or self.ssl_model)(x, lengths)
+
+    def compile(self, **options: object) -> None:
+        """torch.compile, part by part: the speech model's convolutions, one of its layers for all, the back-end."""
+        self.ssl_model.compile(**options)
+        self.embed = torch.compile(self.embed, **options)
 
     def on_epoch(self, epoch: int) -> None:
         """Called before training epoch `epoch`, counted from 0: freezes the speech model, or sets it free."""

@@ -95,10 +95,21 @@ class SSLFrontEnd(nn.Module):
     def set_masking(self) -> None:
         """Masks are drawn here or not at all; their embedding learns only where they are."""
         self.model.config.apply_spec_augment = self.mask > 0
-        if self.mask and not hasattr(self.model, "masked_spec_embed"):
-            self.model.masked_spec_embed = nn.Parameter(torch.rand(self.model.config.hidden_size))
+        if self.mask:
+            if not hasattr(self.model, "masked_spec_embed"):
+                self.model.masked_spec_embed = nn.Parameter(torch.rand(self.model.config.hidden_size))
+            self.model._mask_hidden_states = self.masked
         if hasattr(self.model, "masked_spec_embed"):
             self.model.masked_spec_embed.requires_grad_(self.mask > 0)
+
+    def masked(self, hidden: Tensor, mask_time_indices: Tensor | None = None, attention_mask: object = None) -> Tensor:  # noqa: ARG002
+        """Frames (B, F, width) with the learned embedding where the mask (B, F) is set.
+
+        In place of transformers' own, which lists the frames of the mask, and for that waits for the GPU.
+        """
+        if mask_time_indices is None:
+            return hidden
+        return torch.where(mask_time_indices.unsqueeze(2), self.model.masked_spec_embed.to(hidden.dtype), hidden)
 
     def set_gradients(self, freeze_cnn: bool, freeze_all: bool) -> None:
         """Frozen parameters ask for no gradient, and the waveform for none in any case.
@@ -111,6 +122,11 @@ class SSLFrontEnd(nn.Module):
             self.model.requires_grad_(False)
         elif freeze_cnn:
             self.model.feature_extractor.requires_grad_(False)
+
+    def compile(self, **options: object) -> None:
+        """torch.compile of the convolutions and of one transformer layer, whose code all layers share."""
+        for part in (self.model.feature_extractor, *self.model.encoder.layers):
+            part.compile(**options)
 
     def train(self, mode: bool = True) -> "SSLFrontEnd":
         """As any module's; while frozen, the model stays in evaluation mode: no dropout, no masks."""

@@ -116,6 +116,9 @@ class Config:
     compile: bool = option(
         False, "optimisation", "torch.compile the encoder for training: minutes once, for long runs", scope=MACHINE
     )
+    cuda_graph: bool = option(
+        False, "optimisation", "GPU: record a training step once and replay it, for small models", scope=MACHINE
+    )
     ema: float = option(
         0.0, "optimisation", "decay of a moving average of the weights, which is evaluated and kept (0: none)",
         minimum=0, maximum=0.999999,

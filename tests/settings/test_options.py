@@ -39,7 +39,7 @@ def test_what_is_learned_depends_on_these_and_no_other():
 def test_where_and_how_fast_a_run_computes_is_a_machines_matter():
     assert of(MACHINE) == {
         *("save_path", "restart", "device", "deterministic", "nDataLoaderThread", "audio_memory", "cache"),
-        *("data_on_device", "compile", "save_interval", "keep"),
+        *("data_on_device", "compile", "cuda_graph", "save_interval", "keep"),
     }
     augmentation = {o.name for o in run_options() if o.owner == "augmentation"}  # its digest is the data's
     assert of(COMMAND) == augmentation | {"eval", "initial_model", "allow_outside", "save_embeddings", "backend"}
