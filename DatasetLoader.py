@@ -130,7 +130,7 @@ def open_audio(config: Config, table: UtteranceList, root: str, memory: AudioMem
     if config.cache:
         return open_cache(config.cache, table, root, config.nDataLoaderThread)
     check_root(root, table.paths)
-    return AudioFiles(table.files(root), memory, copies.load)
+    return copies.FilesAndCopies(table.files(root), memory)
 
 
 def open_lists(config: Config) -> tuple[Dataset, Dataset | None, list[Dataset]]:

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from corpus.audio import IN_FLIGHT
 from corpus.cache import (
+    BLOCK,
     GONE,
     CacheFile,
     Entry,
@@ -28,6 +30,7 @@ from corpus.cache import (
     stamp,
 )
 from corpus.copies import load
+from corpus.decoding import promised_samples
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList, located
 from corpus.sample_file import SAMPLE
@@ -117,12 +120,18 @@ def build(path: Path, names, stamps, root: str, before: CacheFile | None, thread
                     return known, samples
             return decode(names[row], root, filters)
 
+        def samples_in(row: int) -> int:
+            known = old.get(names[row])
+            return known.length if known else promised_samples(source_file(names[row], root))
+
         todo = range(len(part.entries), len(names))
+        ahead = in_order(samples_of, todo, threads, weigh=samples_in, most=IN_FLIGHT)
         bar = tqdm(total=len(names), initial=todo.start, desc=path.name, unit="file", leave=False, disable=None)
         decoded = 0
         with bar:
-            for row, (entry, samples) in zip(todo, in_order(samples_of, todo, threads), strict=True):
+            for row, (entry, samples) in zip(todo, ahead, strict=True):
                 part.append(entry, samples)
+                del samples
                 decoded += entry is not old.get(names[row])
                 bar.update()
         part.finish()
@@ -143,12 +152,21 @@ def decode(name: str, root: str, filters: AudioFilters) -> tuple[Entry, np.ndarr
 
 def quantise(samples: np.ndarray) -> tuple[np.ndarray, float]:
     """(T,) float32 to (T,) int16 and the scale that brings them back: 1/32768 where that is exact."""
+    scale, parts = np.float32(1 / 32768), [slice(begin, begin + BLOCK) for begin in range(0, len(samples), BLOCK)]
+    if not all(has_16_bits(samples[part]) for part in parts):
+        peak = max(np.abs(samples[part]).max() for part in parts)
+        scale = max(np.float32(peak / 32767), np.finfo(np.float32).tiny)
+    integers = np.empty(len(samples), SAMPLE)
+    for part in parts:
+        integers[part] = np.rint(samples[part] / scale)
+    return integers, float(scale)
+
+
+def has_16_bits(samples: np.ndarray) -> bool:
+    """Whether all of (T,) float32 are whole multiples of 1/32768 that int16 can hold."""
     exact = samples * np.float32(32768)
     rounded = np.rint(exact)
-    if np.array_equal(exact, rounded) and np.abs(rounded + 0.5).max(initial=0) < 32768:
-        return rounded.astype(SAMPLE), 1 / 32768
-    scale = max(np.float32(np.abs(samples).max() / 32767), np.finfo(np.float32).tiny)
-    return np.rint(samples / scale).astype(SAMPLE), float(scale)
+    return np.array_equal(exact, rounded) and np.abs(rounded + 0.5).max(initial=0) < 32768
 
 
 class Part:

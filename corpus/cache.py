@@ -11,15 +11,16 @@ import json
 import stat
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from corpus.audio import LOUDEST, SAMPLE_RATE
 from corpus.copies import split_copy
+from corpus.decoding import LOUDEST, SAMPLE_RATE
 from corpus.filters import AudioFilters
 from corpus.lists import UtteranceList, located
 from corpus.sample_file import SAMPLE, SampleFile
@@ -29,6 +30,7 @@ from settings.text import bulleted, shown
 
 MAGIC = b"TRACING\1"  # the last byte is raised whenever the same audio would give other bytes
 FOOTER = struct.Struct("<QI8s")
+BLOCK = 1 << 20  # samples read at once
 GONE = (-1, 0)  # the stamp of a file that is not there
 
 
@@ -177,21 +179,37 @@ class CachedAudio:
 
     def read(self, index: int) -> np.ndarray:
         """(T,) float32 at 16 kHz. Raises DataError where the file could not be used when the cache was built."""
-        return self.raw(index).astype(np.float32) * self.scale[index]
+        samples = np.empty(self.length[index], np.float32)
+        for begin, block in self.blocks(index):
+            np.multiply(block, self.scale[index], out=samples[begin : begin + len(block)], dtype=np.float32)
+        return samples
 
     def raw(self, index: int) -> np.ndarray:
-        """(T,) int16, to be multiplied by `scale[index]`. Raises DataError as `read`, and where they have changed."""
+        """(T,) int16, to be multiplied by `scale[index]`. Raises DataError as `read`."""
+        samples = np.empty(self.length[index], np.int16)
+        for begin, block in self.blocks(index):
+            samples[begin : begin + len(block)] = block
+        return samples
+
+    def blocks(self, index: int) -> Iterator[tuple[int, np.ndarray]]:
+        """An utterance in parts: where in it one begins, and its samples (n,) int16.
+
+        Raises DataError as `read`, and at the end, before anybody can use them, where they have changed.
+        """
         if index in self.wrong:
             raise DataError(self.wrong[index])
-        samples = self.samples[self.offset[index] : self.offset[index] + self.length[index]]
+        offset, length, checksum = int(self.offset[index]), int(self.length[index]), 0
+        for begin in range(0, length, BLOCK):
+            block = self.samples[offset + begin : offset + min(begin + BLOCK, length)]
+            checksum = zlib.crc32(block.data, checksum) if self.crc[index] >= 0 else checksum
+            yield begin, block
         if self.crc[index] >= 0:
-            if zlib.crc32(samples.data) != self.crc[index]:
+            if checksum != self.crc[index]:
                 raise DataError(
                     f"{self.samples.path}: the samples of {self.paths[index]} have changed on the disk: "
                     "remove the cache and build it again"
                 )
             self.crc[index] = -1
-        return samples
 
     def lengths(self, threads: int = 1, description: str = "") -> tuple[np.ndarray, dict[int, str]]:  # noqa: ARG002
         """Samples of each utterance (N,) int64, and what is wrong with which row. Known, hence at once."""
@@ -220,7 +238,7 @@ class CachedAudio:
         begins = self.offset[rows] + starts
         for crop, row, begin, enough in zip(crops, rows.tolist(), begins.tolist(), lengths >= length, strict=True):
             if self.crc[row] >= 0:
-                self.raw(row)  # the first use of an utterance looks at all of it
+                deque(self.blocks(row), maxlen=0)  # the first use of an utterance looks at all of it
             if enough:
                 crop[:] = self.samples[begin : begin + length]
                 crop *= self.scale[row]

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from corpus import vocoders
-from corpus.audio import MIN_SECONDS, SAMPLE_RATE, load_audio
+from corpus.audio import AudioFiles, cut, load_audio
 from corpus.augmentation import codecs
 from corpus.augmentation.tempo import played
+from corpus.decoding import MIN_SECONDS, SAMPLE_RATE
 from corpus.lists import UtteranceList
 from settings.errors import ConfigError, DataError
 from settings.text import shown, suggestion
@@ -73,6 +74,31 @@ def load(path: str | Path) -> np.ndarray:
     if len(made) < MIN_SECONDS * SAMPLE_RATE:
         raise DataError(f"{path}: {len(made) / SAMPLE_RATE:.3f} s long; at least {MIN_SECONDS} s is needed")
     return made
+
+
+class FilesAndCopies(AudioFiles):
+    """The audio of a list in which copies stand, too. A copy is always made whole, as its source is changed."""
+
+    def source(self, index: int) -> str:
+        """The file that an utterance or a copy is read from."""
+        return split_copy(str(self.paths[index]))[0]
+
+    def load(self, index: int) -> np.ndarray:
+        """(T,) float32, read and made anew."""
+        return load(self.paths[index])
+
+    def load_crops(self, index: int, starts: np.ndarray, length: int) -> np.ndarray:
+        """(n, length) float32 of it, read and made anew."""
+        if self.source(index) == str(self.paths[index]):
+            return super().load_crops(index, starts, length)
+        samples = self.load(index)
+        return np.stack([cut(samples, start, length) for start in starts.tolist()])
+
+    def measure(self, index: int) -> int:
+        """Samples of it, read and made anew."""
+        if self.source(index) == str(self.paths[index]):
+            return super().measure(index)
+        return len(self.load(index))
 
 
 def with_copies(table: UtteranceList, copies: Sequence[str], classes: str = "system") -> UtteranceList:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from corpus.audio import cut
 from corpus.samplers import CROPS, epoch_rng
 
 
@@ -49,10 +48,6 @@ def use_in_epoch(rows: np.ndarray) -> np.ndarray:
     return use
 
 
-def eval_crops(samples: np.ndarray, frames: int, count: int) -> np.ndarray:
-    """(1, T) the whole utterance where `frames` is 0, else (count, frames' samples) evenly spaced crops of it."""
-    if frames == 0:
-        return samples[None]
-    length = crop_samples(frames)
-    starts = np.linspace(0, max(0, len(samples) - length), count).round().astype(np.int64)
-    return np.stack([cut(samples, start, length) for start in starts])
+def eval_starts(samples: int, length: int, count: int) -> np.ndarray:
+    """(count,) int64: where evenly spaced crops of `length` begin in an utterance of so many samples."""
+    return np.linspace(0, max(0, samples - length), count).round().astype(np.int64)

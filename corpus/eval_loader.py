@@ -1,12 +1,16 @@
-"""Whole utterances, or evenly spaced crops of them, in batches to embed."""
+"""Whole utterances, or evenly spaced crops of them, in batches to embed.
+
+However many threads read, the batches that wait or are embedded hold IN_FLIGHT samples at most, 230 MB: an utterance of
+an hour is alone.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from corpus.audio import AudioFiles
-from corpus.crops import crop_samples, eval_crops
+from corpus.audio import IN_FLIGHT, AudioFiles
+from corpus.crops import crop_samples, eval_starts
 from engine.distributed import rank, world
 from engine.parallel import in_order
 
@@ -20,7 +24,7 @@ class EvalLoader:
     lengths : (N,) int64
         Samples of each utterance.
     frames, count : int
-        As `eval_crops` takes them.
+        0 frames: the whole utterance; else `count` evenly spaced crops of so many.
     threads : int
     padded : bool
         Whole utterances may end in zeros: the encoder is given where each one ends.
@@ -51,13 +55,25 @@ class EvalLoader:
 
         Processes share the batches.
         """
-        yield from in_order(self.read, self.batches()[rank() :: world()], self.threads, ahead=2)
+        own = self.batches()[rank() :: world()]
+        yield from in_order(self.read, own, self.threads, ahead=2, weigh=self.samples, most=IN_FLIGHT)
+
+    def samples(self, rows: np.ndarray) -> int:
+        """Of a batch, with what is padded."""
+        each = self.count * crop_samples(self.frames) if self.frames else int(self.lengths[rows].max())
+        return len(rows) * each
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, torch.Tensor, torch.Tensor | None]:
-        crops = [eval_crops(self.audio.read(row), self.frames, self.count) for row in rows.tolist()]
-        if not self.padded:
-            return rows, torch.from_numpy(np.stack(crops)), None
-        batch = np.zeros((len(rows), 1, max(crop.shape[1] for crop in crops)), np.float32)
-        for place, crop in zip(batch, crops, strict=True):
-            place[:, : crop.shape[1]] = crop
-        return rows, torch.from_numpy(batch), torch.from_numpy(self.lengths[rows])
+        """One batch, as `__iter__` gives it."""
+        if self.frames:
+            length = crop_samples(self.frames)
+            starts = [eval_starts(int(self.lengths[row]), length, self.count) for row in rows]
+            crops = self.audio.gather(np.repeat(rows, self.count), np.concatenate(starts), length)
+            return rows, torch.from_numpy(crops.reshape(len(rows), self.count, length)), None
+        if len(rows) == 1:  # perhaps an hour, of which there should be one copy
+            batch = np.require(self.audio.read(int(rows[0])), requirements="W")[None, None]
+        else:
+            batch = np.zeros((len(rows), 1, self.lengths[rows].max()), np.float32)
+            for place, row in zip(batch, rows.tolist(), strict=True):
+                place[0, : self.lengths[row]] = self.audio.read(row)
+        return rows, torch.from_numpy(batch), torch.from_numpy(self.lengths[rows]) if self.padded else None

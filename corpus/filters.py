@@ -9,13 +9,14 @@ from functools import lru_cache
 import numpy as np
 from scipy import signal
 
-from corpus.audio import MIN_SECONDS, SAMPLE_RATE
+from corpus.decoding import MIN_SECONDS, SAMPLE_RATE
 from settings.errors import ConfigError
 
 HOP = SAMPLE_RATE // 100  # 10 ms: how finely silence is located
 SILENCE_DB = 40.0  # below the loudest 10 ms of a file: no speech sound is that weak for long
 LOUDNESS = -23.0  # LUFS, EBU R 128's target
 TAPS = 513  # of the low-pass: 80 dB down within 160 Hz
+LOWPASS_BLOCK = 220 * 4768  # samples filtered at once: whole blocks of scipy's FFT for so many taps, so no bit moves
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,17 @@ class AudioFilters:
 
 def lowpass(samples: np.ndarray, cutoff: float) -> np.ndarray:
     """Nothing at `cutoff` Hz and above is left (80 dB down), what is 160 Hz below it is untouched. No delay."""
-    filtered = signal.oaconvolve(samples, lowpass_taps(cutoff), mode="full")
-    return np.ascontiguousarray(filtered[TAPS // 2 :][: len(samples)], np.float32)
+    taps, filtered = lowpass_taps(cutoff), np.zeros(len(samples) + TAPS - 1, np.float32)
+    for part in parts(len(samples), LOWPASS_BLOCK):
+        response = signal.oaconvolve(samples[part], taps, mode="full")
+        filtered[part.start : part.start + len(response)] += response
+    return filtered[TAPS // 2 :][: len(samples)]
+
+
+def parts(length: int, size: int) -> list[slice]:
+    """Slices of `size`, which together are `length`, the last of them longer: an hour in bounded memory."""
+    ends = [*range(size, length - size + 1, size), length]
+    return [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 @lru_cache(maxsize=4)
@@ -91,7 +101,8 @@ def speech_span(samples: np.ndarray) -> tuple[int, int]:
     A file without any sound, all zero, spans nothing: (0, 0).
     """
     whole = len(samples) // HOP * HOP
-    energy = np.square(samples[:whole].reshape(-1, HOP)).mean(axis=1)
+    frames = samples[:whole].reshape(-1, HOP)
+    energy = np.concatenate([np.square(frames[part]).mean(axis=1) for part in parts(len(frames), 1 << 13)])
     if not energy.size or energy.max() == 0:
         return 0, 0
     loud = np.flatnonzero(energy > energy.max() * 10 ** (-SILENCE_DB / 10))
@@ -111,17 +122,30 @@ def loudness(samples: np.ndarray) -> float | None:
     What is shorter than the standard's block of 400 ms counts as one block. torchaudio's `loudness` is no substitute:
     its filters are approximate (0.28 dB off on speech at 16 kHz), it fails below 400 ms, and it is slow.
     """
-    weighted = signal.sosfilt(k_weighting(SAMPLE_RATE), samples.astype(np.float64))
-    block, step = int(0.4 * SAMPLE_RATE), int(0.1 * SAMPLE_RATE)
-    sums = np.concatenate([[0.0], np.cumsum(np.square(weighted))])
-    starts = np.arange(0, max(1, len(samples) - block + 1), step)
-    length = min(block, len(samples))
-    power = (sums[starts + length] - sums[starts]) / length
+    step = int(0.1 * SAMPLE_RATE)
+    sums = energy_sums(samples, step)
+    if len(samples) < 4 * step:
+        power = sums[-1:] / len(samples)
+    else:
+        sums = sums[: len(samples) // step + 1]
+        power = (sums[4:] - sums[:-4]) / (4 * step)
     power = power[power > lufs_to_power(-70.0)]
     if not power.size:
         return None
     power = power[power > power.mean() / 10]  # the relative gate, 10 dB below
     return float(-0.691 + 10 * np.log10(power.mean()))
+
+
+def energy_sums(samples: np.ndarray, step: int) -> np.ndarray:
+    """(K,) float64: the K-weighted energy up to every `step` samples of (T,), 0 first, and up to the last of them."""
+    sos, sums = k_weighting(SAMPLE_RATE), [np.zeros(1)]
+    state, total = np.zeros((len(sos), 2)), 0.0
+    for part in parts(len(samples), step << 9):
+        weighted, state = signal.sosfilt(sos, samples[part].astype(np.float64), zi=state)
+        running = np.cumsum(np.append(total, np.square(weighted)))
+        total = running[-1]
+        sums.append(running[step::step])
+    return np.concatenate([*sums, [total]])
 
 
 def lufs_to_power(lufs: float) -> float:

@@ -31,6 +31,7 @@ def embed_batches(
             x = encoder(waveforms, **padded).float().unflatten(0, crops.shape[:2])
             embeddings[rows] = x[:, 0] if crops.shape[1] == 1 else F.normalize(x, dim=-1).mean(dim=1)
             bar.update(len(rows))
+            del crops, waveforms, x  # before the next batch is asked for
     return all_reduce_rows(embeddings).cpu().numpy()
 
 

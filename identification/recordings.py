@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from corpus.audio import SAMPLE_RATE, load_audio
+from corpus.audio import IN_FLIGHT, SAMPLE_RATE, load_audio
+from corpus.decoding import promised_samples
 from engine.parallel import in_order, usable_cores
 from identification.remarks import remarks
 from scoring.embeddings import unit_rows
@@ -53,9 +54,14 @@ def embed_files(model: TracingModel, paths: Iterable[str], threads: int | None =
     """Every file's recording, in order. What cannot be read or embedded is a recording with its reason."""
     waiting: list[tuple[str, np.ndarray | None, Recording]] = []
     samples_waiting = 0
-    for read in in_order(lambda path: _read(path, model.filters.apply), paths, threads or usable_cores()):
-        waiting.append(read)
-        samples_waiting += 0 if read[1] is None else len(read[1])
+
+    def read(path: str) -> tuple:
+        return _read(path, model.filters.apply)
+
+    for found in in_order(read, paths, threads or usable_cores(), weigh=promised_samples, most=IN_FLIGHT):
+        waiting.append(found)
+        samples_waiting += 0 if found[1] is None else len(found[1])
+        del found
         if samples_waiting >= TOGETHER:
             yield from _embedded(model, waiting)
             waiting, samples_waiting = [], 0

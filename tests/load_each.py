@@ -11,7 +11,8 @@ import warnings
 
 import numpy as np
 
-from corpus.audio import MIN_SECONDS, SAMPLE_RATE, load_audio
+from corpus.audio import load_audio
+from corpus.decoding import MIN_SECONDS, SAMPLE_RATE
 from settings.errors import DataError
 
 SECONDS = 20  # processor time would be fairer, but a hang need not use any

@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from corpus.audio import MAX_RATE, RATES, SAMPLE_RATE, check_values, plain
+from corpus.decoding import MAX_RATE, RATES, SAMPLE_RATE, check_values, plain
 from engine.parallel import in_order
 from settings.errors import ConfigError, DataError
 from settings.text import bulleted

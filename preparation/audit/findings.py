@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from corpus.audio import SAMPLE_RATE
+from corpus.audio import IN_FLIGHT, SAMPLE_RATE
+from corpus.decoding import promised_samples
 from corpus.lists import UtteranceList, check_root, located
 from engine.parallel import in_order
 from preparation.audit.measure import Facts, measure
@@ -34,7 +35,7 @@ def measure_all(tables: list[UtteranceList], root: str | Path, threads: int) -> 
     """The facts of every file that the lists name, each read once; by path."""
     paths = list(dict.fromkeys(path for table in tables for path in table.paths))
     check_root(root, paths)
-    found = in_order(measure, [located(root, path) for path in paths], threads)
+    found = in_order(measure, [located(root, path) for path in paths], threads, weigh=promised_samples, most=IN_FLIGHT)
     bar = tqdm(found, "measuring audio", len(paths), unit="file", leave=False, disable=None)
     return dict(zip(paths, bar, strict=True))
 

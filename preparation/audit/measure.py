@@ -9,7 +9,7 @@ import scipy.fft
 import soundfile
 import soxr
 
-from corpus.audio import SAMPLE_RATE, AudioError, decode, plain
+from corpus.decoding import SAMPLE_RATE, AudioError, decode, plain
 from corpus.filters import loudness, speech_span
 
 EDGE_DB = 55.0  # below the strongest frequency: where the band ends

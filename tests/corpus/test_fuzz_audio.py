@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpus import audio
+from corpus import decoding
 from corpus.audio import AudioFiles, load_audio
 from corpus.samplers import RandomSampler
 from DatasetLoader import TrainLoader
@@ -126,7 +126,7 @@ def test_numbers_beyond_all_sound_are_refused(tmp_path, value, rate):
 
 
 def test_a_small_file_that_unpacks_to_hours_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "MAX_RATE", 3_200)  # a minute of 192 kHz, so that the test is quick
+    monkeypatch.setattr(decoding, "MAX_RATE", 3_200)  # a minute of 192 kHz, so that the test is quick
     path = tmp_path / "silence.flac"
     soundfile.write(path, np.zeros(600 * 192_000 // 4, np.int16), 192_000)
     assert path.stat().st_size < 500_000

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from corpus.audio import AudioFiles, cut
-from corpus.crops import crop_samples, crop_starts, eval_crops
+from corpus.audio import AudioFiles, Waveforms, cut
+from corpus.crops import crop_samples, crop_starts
 from corpus.eval_loader import EvalLoader
 from corpus.samplers import BalancedSampler, RandomSampler, shuffled_groups
 from DatasetLoader import TrainLoader
@@ -19,7 +19,7 @@ class Numbers(AudioFiles):
     """Audio whose i-th utterance is i, i + 0.0001, i + 0.0002, ..."""
 
     def __init__(self, lengths):
-        super().__init__([])
+        super().__init__(range(len(lengths)))
         self.lengths = np.asarray(lengths)
 
     def read(self, row):
@@ -168,9 +168,8 @@ def test_evaluation_takes_every_utterance_once_in_batches_of_one_length():
 
 
 def test_evaluation_crops_are_evenly_spaced_from_start_to_end():
-    samples = np.arange(10_000, dtype=np.float32)
-    crops = eval_crops(samples, frames=20, count=5)
-    assert crops.shape == (5, 3_440)
-    assert crops[:, 0].tolist() == [0, 1640, 3280, 4920, 6560] and crops[-1, -1] == 9_999
-    assert eval_crops(samples[:1000], frames=20, count=3).shape == (3, 3_440)
-    assert eval_crops(samples, frames=0, count=5).shape == (1, 10_000)
+    lengths = np.array([10_000, 1_000])
+    ((rows, crops, _),) = EvalLoader(Waveforms([np.arange(n) for n in lengths]), lengths, 20, 5, threads=1)
+    assert rows.tolist() == [0, 1] and crops.shape == (2, 5, 3_440)
+    assert crops[0, :, 0].tolist() == [0, 1640, 3280, 4920, 6560] and crops[0, -1, -1] == 9_999
+    assert crops[1, 4, :1001].tolist() == [*range(1_000), 0]  # what is shorter than a crop repeats
