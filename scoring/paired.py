@@ -95,7 +95,7 @@ def _ratio(recipes: list[list[tuple[float, np.ndarray]]], seeds: np.ndarray, sys
 
 def table(found: dict[str, dict]) -> str:
     """`compare`'s results of several parts of a list, by the part's name, for people: rates in percent."""
-    lines = [f"{'':<32}{'before':>16}{'after':>18}{'ratio':>8}{'95 % interval':>16}{'fewer errors in':>17}"]
+    lines = [f"{'':<40}{'before':>16}{'after':>18}{'ratio':>8}{'95 % interval':>16}{'fewer errors in':>17}"]
     for part, curves in found.items():
         for curve, result in curves.items():
             means = "".join(f"{_mean(result[which]):>{width}}" for which, width in (("before", 16), ("after", 18)))
@@ -103,7 +103,7 @@ def table(found: dict[str, dict]) -> str:
             ends = "" if result["interval"] is None else "[{:.2f}, {:.2f}]".format(*result["interval"])
             fewer = "" if result["fewer"] is None else f"{result['fewer']:.1%} of draws"
             lines.append(
-                f"{part if curve == 'pooled' else '':<25}{curve:<7}{means}{ratio:>8}{ends:>16}{fewer:>17}".rstrip()
+                f"{part if curve == 'pooled' else '':<33}{curve:<7}{means}{ratio:>8}{ends:>16}{fewer:>17}".rstrip()
             )
     return "\n".join(lines)
 
