@@ -14,6 +14,7 @@ from settings.console import MISTAKE, run_command
 from settings.errors import ConfigError, DataError, UserError
 from settings.options import Config
 from settings.resolve import resolve
+from settings.text import for_terminal
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ def run(config: Config) -> int:
         if rank():
             logging.getLogger().setLevel(logging.ERROR)
         with logged_to(Experiment(config.save_path).results / "scores.txt"):
+            log.info("results go to %s", for_terminal(config.save_path))
             try:
                 score_lists(config) if config.eval else train(config)
             except UserError as mistake:

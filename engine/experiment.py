@@ -156,7 +156,7 @@ class Experiment:
         """
         if not self.writes:
             return
-        write_text(self.path / "config.yaml", dump(config))
+        write_text(self.path / "config.yaml", dump(config, self.path / "config.yaml"))
         if recipe:
             write_text(self.path / "augmentation.yaml", recipe)
         lists = [path for path in (config.train_list, config.dev_list, *config.test_list) if path]

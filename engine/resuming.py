@@ -10,6 +10,7 @@ from engine.experiment import Experiment
 from settings.differences import differences
 from settings.errors import ConfigError, UserError
 from settings.options import Config, run_options
+from settings.project import located
 from settings.resolve import plugin_options
 from settings.text import bulleted
 
@@ -50,7 +51,7 @@ def fingerprints(config: Config, train: str, dev: str) -> dict[str, str]:
 
 def check_same_run(state: dict, config: Config, data: str, path: Path) -> None:
     """Raises ConfigError that lists the options, and whether the train data, differ from those of the checkpoint."""
-    before = state.get("config", {})
+    before = located(state.get("config", {}), path)
     found = differences(before, config, lambda option: not option.may_change, "in the checkpoint")
     if state.get("data") != data:
         found.append("the utterances of the train list, their lengths or filters, or what --augment makes of them")

@@ -11,6 +11,7 @@ from settings.errors import ConfigError
 from settings.files import read_json, read_json_lines
 from settings.options import Config
 from settings.plain_yaml import read_yaml
+from settings.project import located
 from settings.text import shown
 
 NUMBERS = ("epoch", "loss", "accuracy_percent", "lr", "seconds", "utterances_per_s", "data_wait")  # of an epoch's row
@@ -56,7 +57,7 @@ def read_config(folder: Path) -> dict:
     wrong = [name for name, value in recorded.items() if name in defaults and not alike(value, defaults[name])]
     if wrong:
         raise ConfigError(f"{path}: {wrong[0]} is {shown(recorded[wrong[0]])}, which no run has")
-    return defaults | recorded
+    return located(defaults | recorded, path)
 
 
 def alike(value: object, default: object) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from settings.options import Config, run_options
+from settings.project import same_value
 from settings.resolve import plugin_options
 from settings.retired import RETIRED, says_nothing
 from settings.schema import Option
@@ -26,7 +27,7 @@ def differences(before: dict, config: Config, matters: Callable[[Option], bool],
     different = [
         f"{o.name}: {shown(before.get(o.name, o.default))} {where}, {shown(now[o.name])} now"
         for o in schema
-        if matters(o) and before.get(o.name, o.default) != now[o.name]
+        if matters(o) and not same_value(o.name, before.get(o.name, o.default), now[o.name])
     ]
     gone = [name for name in before.keys() - now.keys() if name in RETIRED and RETIRED[name].learning]
     different += [

@@ -18,6 +18,7 @@ class Config:
         "the experiment's folder: configuration, checkpoints, logs, results",
         scope=MACHINE,
         by_sweep=True,
+        path=True,
     )
     restart: bool = option(
         False, "run", "begin anew where save_path holds a run; its checkpoints are removed", scope=MACHINE
@@ -32,10 +33,10 @@ class Config:
     )
 
     train_list: str = option(
-        "", "data", "train list: CSV with path,model_name, or lines of 'label path'", scope=RESULTS
+        "", "data", "train list: CSV with path,model_name, or lines of 'label path'", scope=RESULTS, path=True
     )
     dev_list: str = option(
-        "", "data", "development list, scored every test_interval epochs; chooses best.model", scope=RESULTS
+        "", "data", "development list, scored every test_interval epochs; chooses best.model", scope=RESULTS, path=True
     )
     test_list: list[str] = option(
         [],
@@ -43,17 +44,24 @@ class Config:
         "test lists, scored once when training ends or with --eval, which takes lists of trials too",
         many=True,
         scope=RESULTS,
+        path=True,
     )
-    train_path: str = option("data", "data", "folder that the paths of the train list start from", scope=RESULTS)
-    dev_path: str = option("", "data", "the same for the dev list (empty: train_path)", scope=RESULTS)
-    test_path: str = option("", "data", "the same for the test lists (empty: train_path)", scope=RESULTS)
+    train_path: str = option(
+        "data", "data", "folder that the paths of the train list start from", scope=RESULTS, path=True
+    )
+    dev_path: str = option("", "data", "the same for the dev list (empty: train_path)", scope=RESULTS, path=True)
+    test_path: str = option("", "data", "the same for the test lists (empty: train_path)", scope=RESULTS, path=True)
     nDataLoaderThread: int = option(2, "data", "threads that read audio", minimum=1, maximum=1024, scope=MACHINE)
     audio_memory: float = option(
         2.0, "data", "GB of decoded audio to keep in memory, so that it is read once", minimum=0, maximum=1e6,
         scope=MACHINE,
     )  # fmt: skip
     cache: str = option(
-        "", "data", "folder of caches made by dataprep.py cache: audio decoded (and filtered) once", scope=MACHINE
+        "",
+        "data",
+        "folder of caches made by dataprep.py cache: audio decoded (and filtered) once",
+        scope=MACHINE,
+        path=True,
     )
     data_on_device: str = option(
         "auto", "data", "keep the train audio in the GPU's memory (auto: where it fits)",
@@ -83,6 +91,7 @@ class Config:
         truth=True,
         owner="augmentation",
         scope=COMMAND,
+        path=True,
     )
     musan_path: str = option(
         "",
@@ -90,16 +99,22 @@ class Config:
         "folder with noise/, music/ and speech/ to add to train crops",
         owner="augmentation",
         scope=COMMAND,
+        path=True,
     )
     rir_path: str = option(
-        "", "augmentation", "folder of room impulse responses for train crops", owner="augmentation", scope=COMMAND
+        "",
+        "augmentation",
+        "folder of room impulse responses for train crops",
+        owner="augmentation",
+        scope=COMMAND,
+        path=True,
     )
 
     model: str = option("ThinResNet34", "network", "the encoder, a file of models/")
     nOut: int = option(512, "network", "dimension of the embedding", minimum=1, maximum=65_536)
     trainfunc: str = option("aamsoftmax", "network", "the loss, a file of loss/")
     initial_model: str = option(
-        "", "network", "checkpoint whose weights to start from, or to score with --eval", scope=COMMAND
+        "", "network", "checkpoint whose weights to start from, or to score with --eval", scope=COMMAND, path=True
     )
 
     max_epoch: int = option(300, "optimisation", "epochs", minimum=1)
@@ -163,10 +178,15 @@ class Config:
     )
     backend: str = option(
         "", "evaluation", "with --eval: score through this back-end, a file of score.py --backend_out", scope=COMMAND,
-        by_sweep=True,
+        by_sweep=True, path=True,
     )  # fmt: skip
     save_embeddings: str = option(
-        "", "evaluation", "with --eval: write embeddings, labels, paths to this .npz file", scope=COMMAND, by_sweep=True
+        "",
+        "evaluation",
+        "with --eval: write embeddings, labels, paths to this .npz file",
+        scope=COMMAND,
+        by_sweep=True,
+        path=True,
     )
 
     model_options: dict = field(default_factory=dict)

@@ -8,7 +8,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import yaml
@@ -16,6 +16,7 @@ import yaml
 from settings import plugins
 from settings.errors import ConfigError, UserError
 from settings.options import Config, run_options
+from settings.project import located, portable
 from settings.retired import RETIRED, says_nothing
 from settings.schema import Option
 from settings.sources import RawValue, peek, read_command_line, read_yaml
@@ -33,11 +34,11 @@ def resolve(argv: list[str] | None = None, recorded: Callable[[str], dict] | Non
     """
     argv = sys.argv[1:] if argv is None else argv
     head = peek(argv, run_options(), ("config", "eval", "initial_model", "model", "trainfunc"))
-    from_yaml = read_yaml(head["config"].value) if "config" in head else {}
+    from_yaml = read_config(head["config"].value, notes=True) if "config" in head else {}
     head = from_yaml | head
     from_checkpoint = {}
     if recorded and "initial_model" in head and "eval" in head and head["eval"].value in (True, "true"):
-        from_checkpoint = recorded_values(recorded(str(head["initial_model"].value)))
+        from_checkpoint = recorded_values(recorded(str(head["initial_model"].value)), str(head["initial_model"].value))
     head = from_checkpoint | head
     if from_checkpoint and "save_path" not in from_yaml:
         from_checkpoint["save_path"] = RawValue(experiment_of(str(head["initial_model"].value)), "--initial_model")
@@ -57,7 +58,8 @@ def from_values(values: dict, place: str = "") -> Config:
 
 def for_embedding(recorded: dict, options: dict) -> Config:
     """The configuration to embed with: what a checkpoint records, `options` above it; nothing is trained or scored."""
-    given = recorded_values(recorded) | {name: RawValue(value, name) for name, value in options.items()}
+    model = str(options.get("initial_model", ""))
+    given = recorded_values(recorded, model) | {name: RawValue(value, name) for name, value in options.items()}
     return build(given, run_options() + plugin_options(**chosen_plugins(given)), complete=False)
 
 
@@ -170,13 +172,28 @@ def experiment_of(checkpoint: str) -> str:
     return str(folder.parent if folder.name == "model" else folder)
 
 
-def recorded_values(recorded: dict) -> dict[str, RawValue]:
+def recorded_values(recorded: dict, checkpoint: str = "") -> dict[str, RawValue]:
     """What --eval takes from a checkpoint's own configuration: how it was trained and scored, not where."""
     if not isinstance(recorded, dict) or not all(isinstance(name, str) for name in recorded):
         raise ConfigError("the checkpoint's config is not a table of options")
     run = {o.name: o for o in run_options()}
     kept = {name: value for name, value in recorded.items() if name not in run or run[name].recorded}
+    kept = located(kept, checkpoint) if checkpoint else kept
     return {name: RawValue(value, f"the checkpoint's config: {name}", recorded=True) for name, value in kept.items()}
+
+
+def read_config(path: str, notes: bool = False) -> dict[str, RawValue]:
+    """Option to value of a config file, its paths as the current folder has them. Raises ConfigError as `read_yaml`.
+
+    `notes`: say where a path is not of the config's project, or the current folder has another.
+    """
+    given = read_yaml(path)
+    values = located(
+        {name: entry.value for name, entry in given.items()},
+        path,
+        {name: entry.place for name, entry in given.items()} if notes else None,
+    )
+    return {name: replace(entry, value=values[name]) for name, entry in given.items()}
 
 
 def dropped(name: str, entry: RawValue) -> bool:
@@ -195,6 +212,7 @@ def unknown(name: str, known: list[str]) -> str:
     return RETIRED[name].now if name in RETIRED else f"no such option{suggestion(name, known)}"
 
 
-def dump(config: Config) -> str:
-    """YAML text of the whole configuration, itself a valid --config."""
-    return yaml.safe_dump(config.flat(), sort_keys=False, allow_unicode=True)
+def dump(config: Config, path: str | Path | None = None) -> str:
+    """YAML text of the whole configuration, a valid --config; for a file at `path`, one from every folder."""
+    values = portable(config.flat(), path) if path else config.flat()
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

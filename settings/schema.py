@@ -27,6 +27,8 @@ class Option:
         A sweep decides it for each of its runs.
     audio : bool
         It decides which samples of an utterance are scored, and is recorded with the results.
+    path : bool
+        It names files or folders: in a config, they start from its project (`settings/project.py`).
     """
 
     name: str
@@ -45,6 +47,7 @@ class Option:
     scope: str = LEARNING
     by_sweep: bool = False
     audio: bool = False
+    path: bool = False
 
     @property
     def may_change(self) -> bool:

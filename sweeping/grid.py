@@ -10,8 +10,9 @@ from pathlib import Path
 
 from settings.errors import ConfigError, UserError
 from settings.options import Config, run_options
-from settings.resolve import build, chosen_plugins, plugin_options, without_replaced_plugins
-from settings.sources import RawValue, read_command_line, read_yaml
+from settings.project import is_path, located
+from settings.resolve import build, chosen_plugins, plugin_options, read_config, without_replaced_plugins
+from settings.sources import RawValue, read_command_line
 from settings.text import bulleted, suggestion
 from sweeping.sweep_file import Part, Sweep
 
@@ -49,7 +50,7 @@ def runs(sweep: Sweep, overrides: list[str]) -> list[Run]:
         mistakes |= dict.fromkeys(idle_exclusions(part))
         for cell in cells(part):
             try:
-                made.append(run_of(part, cell, overrides, save_path))
+                made.append(run_of(sweep.source, part, cell, overrides, save_path))
             except UserError as mistake:
                 mistakes |= dict.fromkeys(str(mistake).split("\n"))
     if mistakes:
@@ -109,14 +110,16 @@ def idle_exclusions(part: Part) -> Iterable[str]:
         yield f"{part.place}: exclude names what the grid does not vary: {name}{hint}"
 
 
-def run_of(part: Part, cell: dict, overrides: list[str], save_path: str) -> Run:
+def run_of(source: str, part: Part, cell: dict, overrides: list[str], save_path: str) -> Run:
     """One cell's run. Raises ConfigError where the trainer would."""
-    mine = {name: RawValue(value, f"{part.place}: fixed {name}") for name, value in part.fixed.items()}
+    written = part.fixed | cell
+    fixed, cell = located(part.fixed, source), located(cell, source)
+    mine = {name: RawValue(value, f"{part.place}: fixed {name}") for name, value in fixed.items()}
     mine |= {name: RawValue(value, f"{part.place}: grid {name}") for name, value in cell.items()}
     taken = [given.place for name, given in mine.items() if name in OURS]
     if taken:
         raise ConfigError("\n".join(f"{place}: the sweep itself decides that" for place in taken))
-    from_file = read_yaml(part.config) if part.config else {}
+    from_file = read_config(part.config) if part.config else {}
     head = from_file | mine
     schema = run_options() + plugin_options(**chosen_plugins(head))
     above = read_command_line(overrides, schema)
@@ -125,7 +128,9 @@ def run_of(part: Part, cell: dict, overrides: list[str], save_path: str) -> Run:
     given = without_replaced_plugins(from_file, head, schema) | mine | above
     config = build(given, schema)
     values = config.flat()
-    varied = {name: values[name] for name in cell if name not in NAMING}
+    # A path is named as it is written: a run has one name, wherever the sweep is started.
+    named = {name: written[name] if is_path(name) and name not in above else values[name] for name in cell}
+    varied = {name: value for name, value in named.items() if name not in NAMING}
     # What an axis's choice sets besides its own option follows from it, and names nothing.
     varied = {name: value for name, value in varied.items() if name in part.grid}
     name = "-".join([*named_values(values), *(f"{key}={value}" for key, value in varied.items())])

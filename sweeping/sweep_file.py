@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from settings.errors import ConfigError
 from settings.plain_yaml import read_yaml
+from settings.project import found_from
 from settings.text import shown, suggestion
 
 PART = {"config": str, "fixed": dict, "grid": dict, "exclude": list}
@@ -52,8 +53,14 @@ def read(path: str) -> Sweep:
             mistakes += shape_mistakes(part, PART, f"{path} part {n}") or axis_mistakes(part, f"{path} part {n}")
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    made = [Part(f"{path} part {n}", **part) for n, part in enumerate(parts, 1)]
-    return Sweep(path, **content | {"parts": made})
+    made = [Part(f"{path} part {n}", **found(part, path)) for n, part in enumerate(parts, 1)]
+    return Sweep(path, **found(content, path) | {"parts": made})
+
+
+def found(content: dict, path: str) -> dict:
+    """A sweep or a part with its own paths as the current folder has them; see `settings/project.py`."""
+    paths = {key: found_from(path, content[key]) for key in ("config", "save_path", "paper") if content.get(key)}
+    return content | paths
 
 
 def shape_mistakes(content: object, schema: dict[str, type], place: str) -> list[str]:
