@@ -32,6 +32,7 @@ from engine.progress import Progress
 from settings import plugins
 from settings.errors import ConfigError, DataError, UserError
 from settings.options import Config
+from settings.project import portable
 from settings.resolve import for_embedding
 from settings.text import shown
 from utils import LegacyTorchSemantics
@@ -369,7 +370,8 @@ class ModelTrainer:
         """
         self.flush(progress)
         learned = training_state.capture(self.net, self.optimizer, self.scaler, self.average)
-        standing = {"progress": asdict(progress), "config": self.config.flat(), "threads": torch.get_num_threads()}
+        config = portable(self.config.flat(), Path(self.config.save_path) / "config.yaml")
+        standing = {"progress": asdict(progress), "config": config, "threads": torch.get_num_threads()}
         return learned | standing | train_info
 
     def restore(self, state: dict, path: str | Path) -> Progress:
