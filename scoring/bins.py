@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 BINS = 1 << 13
+NEAR = 32  # keys: mostly no further lies the border of a bin from where arithmetic puts it
 LARGEST_KEY = int(np.float32(np.finfo(np.float32).max).view(np.int32))
 
 
@@ -30,13 +31,9 @@ class Bins(NamedTuple):
 
     def lowest_keys(self) -> np.ndarray:
         """(BINS,) int64, the key of the least float that falls into each bin or above, by bisection."""
-        bins = np.arange(1, BINS)
-        low, high = np.full(BINS - 1, -LARGEST_KEY), np.full(BINS - 1, LARGEST_KEY + 1)
-        while (low < high).any():
-            middle = (low + high) // 2
-            inside = self(floats_of(np.minimum(middle, LARGEST_KEY))) >= bins
-            low, high = np.where(inside, low, np.minimum(middle + 1, high)), np.where(inside, middle, high)
-        return np.concatenate([[-LARGEST_KEY], low])
+        lowest = np.full(BINS, -LARGEST_KEY)
+        _find_borders(self, lowest)
+        return lowest
 
 
 def spanning(low: float, high: float) -> Bins:
@@ -60,9 +57,13 @@ def floats_of(keys: np.ndarray) -> np.ndarray:
 @numba.njit(nogil=True, cache=True)
 def to_bins(scores, to, bins):
     """Bins of the scores, to `bins`. Written so that the compiler makes vectors of it."""
-    top = np.float32(BINS - 1)
     for k in range(len(bins)):
-        bins[k] = np.int32(min(max((scores[k] - to.low) * to.scale, np.float32(0)), top))
+        bins[k] = _bin_of(scores[k], to)
+
+
+@numba.njit(nogil=True, cache=True)
+def _bin_of(score, to):
+    return np.int32(min(max((score - to.low) * to.scale, np.float32(0)), np.float32(BINS - 1)))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -70,3 +71,31 @@ def key_of(bits):
     """The key of one float, given its bits as an int32."""
     key = np.int64(bits)
     return key if key >= 0 else -(key & 0x7FFFFFFF)
+
+
+@numba.njit(nogil=True, cache=True)
+def _find_borders(to, lowest):
+    """Write the key of the least float of each bin but the first, by bisection about where arithmetic puts it."""
+    bits = np.zeros(1, np.int32)
+    for b in range(1, BINS):
+        bits.view(np.float32)[0] = np.float64(to.low) + b / np.float64(to.scale)
+        low, high = key_of(bits[0]) - NEAR, key_of(bits[0]) + NEAR
+        if _is_in(low, b, to, bits):
+            low = -LARGEST_KEY
+        if not _is_in(high, b, to, bits):
+            high = LARGEST_KEY + 1
+        while low < high:
+            middle = (low + high) // 2
+            if _is_in(middle, b, to, bits):
+                high = middle
+            else:
+                low = middle + 1
+        lowest[b] = low
+
+
+@numba.njit(nogil=True, cache=True)
+def _is_in(key, b, to, bits):
+    """Whether the float of a key falls into bin b or above."""
+    bits[0] = min(abs(key), LARGEST_KEY)
+    size = bits.view(np.float32)[0]
+    return _bin_of(-size if key < 0 else size, to) >= b

@@ -7,9 +7,10 @@ import numpy as np
 from scoring.bins import LARGEST_KEY, Bins, floats_of
 from scoring.counts import FineCounts, no_fine_counts
 from scoring.kernels import Segments
-from scoring.kernels_fine import Cells, Spans, Windows, count_cells
+from scoring.kernels_fine import Cells, Spans, Windows, count_cells, find_inside
 
 MOST_SPANS = 8  # each costs a comparison for every trial
+LINE = 1 << 16  # kept scores that are looked through at once
 
 
 def spans_over(first: np.ndarray, last: np.ndarray) -> Spans:
@@ -86,5 +87,13 @@ class KeptScores:
     def counted(self, to: Bins, windows: Windows, cells: tuple[int, int]) -> FineCounts:
         """What a pass would count in these windows."""
         fine = CountedCells(self._segments, to, windows, cells)
-        fine.add(self._scores[: self._count], self._pairs[: self._count])
+        found, places, flags = (
+            np.empty(LINE + 1, np.float32),
+            np.empty(LINE + 1, np.int32),
+            np.zeros(LINE + 8, np.uint8),
+        )
+        for start in range(0, self._count, LINE):
+            line = slice(start, min(start + LINE, self._count))
+            n = find_inside(self._scores[None, line], -1, 0, fine.spans, flags, found, places)  # a tile of one row
+            fine.add(found[:n], self._pairs[line][places[:n]])
         return fine.counts()

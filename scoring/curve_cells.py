@@ -47,6 +47,8 @@ class CurveCells:
 
         `counts` (2, C) are those of the cells of the windows. Where there are no such cells it is the very same.
         """
+        if not len(windows.first):
+            return self
         place = np.minimum(np.searchsorted(self.lower, windows.first), len(self.lower) - 1)
         whole = (self.lower[place] == windows.first) & (self.upper[place] == windows.last)
         sizes = ((windows.last - windows.first) >> windows.shift) + 1
@@ -54,18 +56,19 @@ class CurveCells:
         mine = np.flatnonzero(whole & (windows.offset + sizes <= counts.shape[1]))  # some are not counted with weights
         if not len(mine):
             return self
-        sizes = sizes[mine]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        finer = counts[:, within + np.repeat(windows.offset[mine], sizes)]
-        occupied = np.flatnonzero(finer[0] + finer[1])  # mostly few
-        window = mine[np.searchsorted(np.cumsum(sizes), occupied, side="right")]
-        first = windows.first[window] + (within[occupied] << windows.shift[window])
+        begins, ends = windows.offset[mine], (windows.offset + sizes)[mine]
+        occupied = [  # mostly few
+            begin + np.flatnonzero(counts[0, begin:end] + counts[1, begin:end])
+            for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+        ]
+        window, cell = np.repeat(mine, [len(cells) for cells in occupied]), np.concatenate(occupied)
+        first = windows.first[window] + ((cell - windows.offset[window]) << windows.shift[window])
         last = np.minimum(first + (1 << windows.shift[window]) - 1, windows.last[window])
         kept = np.ones(len(self.lower), bool)
         kept[place[mine]] = False
         lower = np.concatenate([self.lower[kept], first])
         upper = np.concatenate([self.upper[kept], last])
-        both = np.concatenate([self.counts[:, kept], finer[:, occupied]], axis=1)
+        both = np.concatenate([self.counts[:, kept], counts[:, cell]], axis=1)
         order = np.argsort(lower, kind="stable")
         return CurveCells(lower[order], upper[order], both[:, order], self.trials)
 

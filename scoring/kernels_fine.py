@@ -37,8 +37,8 @@ class Cells(NamedTuple):
 def find_inside(tile, row, column, spans, flags, scores, places):
     """Write the scores above the diagonal of a tile that lie in a span, and their places in the tile.
 
-    A loop that the compiler turns into vector instructions marks the scores of a line; then eight marks are looked at
-    in one step, and mostly none is set.
+    A loop that the compiler turns into vector instructions marks the scores of a line, a byte each. Then eight marks
+    are looked at in one step; mostly none is set, and where one is, their places are written without a branch.
 
     Parameters
     ----------
@@ -49,22 +49,26 @@ def find_inside(tile, row, column, spans, flags, scores, places):
     Returns how many.
     """
     rows, columns = tile.shape
-    n, eights = 0, flags.view(np.uint64)
+    n, eights = np.uint64(0), flags.view(np.uint64)  # unsigned, as in `scoring.kernels`
     for r in range(rows):
         start = max(0, row + r + 1 - column)
         if start >= columns:
             break
         line = tile[r, start:]
-        count = len(line)
         _mark(line, spans.low[0], spans.high[0], flags)
         for span in range(1, len(spans.low)):
             _mark_too(line, spans.low[span], spans.high[span], flags)
-        flags[count : count + 7] = 0
-        for eight in range((count + 7) // 8):
-            if eights[eight]:
-                for c in range(8 * eight, min(8 * eight + 8, count)):
-                    scores[n], places[n] = line[c], r * columns + start + c
-                    n += flags[c]
+        flags[len(line) : len(line) + 7] = 0
+        for eight in range(np.uint64((len(line) + 7) // 8)):
+            marks = eights[eight]
+            if marks:
+                place = r * columns + start + np.int64(8 * eight)
+                for k in range(8):
+                    places[n] = place + k
+                    n += marks >> np.uint64(8 * k) & np.uint64(1)
+    flat = tile.reshape(-1)
+    for k in range(n):
+        scores[k] = flat[places[k]]
     return n
 
 

@@ -7,17 +7,13 @@ import numpy as np
 
 from scoring.embeddings import Utterances
 
-DRAWS = 1 << 18  # trials of each kind at most: gives a rate of 25 % within +-0.085 %
-FEWEST_DRAWS = 1 << 12
-TRIALS = 500_000_000  # from which on a list is worth `DRAWS`
+DRAWS = 1 << 18  # trials of each kind: gives a rate of 25 % within +-0.085 %
+FEWEST_DRAWS, MOST_DRAWS = 1 << 12, 1 << 20
 
 
 def draws_for(trials: int) -> int:
-    """How many trials of each kind to draw of so many: few take less time, but the pass then has more to look at.
-
-    The time to draw grows as the draws, that of the pass as trials / sqrt(draws): the sum is least at trials ** (2/3).
-    """
-    return max(FEWEST_DRAWS, min(DRAWS, int(DRAWS * (trials / TRIALS) ** (2 / 3))))
+    """How many trials of each kind to draw of so many: few take less time, but the pass then has more to look at."""
+    return max(FEWEST_DRAWS, min(MOST_DRAWS, trials // 2048))
 
 
 def sample(listed: Utterances, draws: int = DRAWS) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,5 +1,7 @@
 """The streamed answers are those of sorting all scores, whatever the scores are like."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
@@ -121,6 +123,45 @@ def test_a_list_of_several_tiles_is_counted_whole_and_exactly(monkeypatch, syste
     assert counts.pooled.sum(axis=1).tolist() == list(reversed(listed.trials()))
     np.testing.assert_allclose(counts.macro.sum(axis=1), exact.totals(listed, "macro")[::-1])
     curves = sorted_curves(listed)
+    for question, answer in solved.answers.items():
+        assert same(question, answer, curves[question.curve]), question
+
+
+def odd_shapes():
+    """The shapes at which a count may be off by one: no more trials than it takes, one target trial, all alike."""
+    generator = np.random.default_rng(8)
+    yield np.eye(3)[[0, 0, 1]] + 0.1, [0, 0, 1]  # one target trial, two systems
+    yield generator.standard_normal((40, 3)), [0, 0, *range(1, 39)]  # one target trial among hundreds
+    yield generator.standard_normal((50, 3)), [0] * 49 + [1]  # one utterance against a system
+    yield np.ones((30, 2)), np.arange(30) % 2  # every score the same
+    yield np.repeat(generator.standard_normal((20, 4)), 3, axis=0), np.arange(60) % 7  # each utterance three times
+    yield np.eye(6)[np.arange(48) % 6], np.arange(48) // 8  # orthogonal: the answer is 0, where floats are densest
+
+
+@pytest.mark.parametrize("kept", [exact.KEPT, 0], ids=["kept", "counted"])
+@pytest.mark.parametrize("few", [exact.FEW, 0], ids=["range", "sample"])
+def test_lists_of_odd_shapes_are_answered_exactly(monkeypatch, few, kept):
+    monkeypatch.setattr(exact, "FEW", few)
+    monkeypatch.setattr(exact, "KEPT", kept)
+    for embeddings, labels in odd_shapes():
+        listed = utterances(embeddings, labels)
+        curves = sorted_curves(listed)
+        for question, answer in exact.solve(listed, QUESTIONS, options=PassOptions(threads=1)).answers.items():
+            assert same(question, answer, curves[question.curve]), (question, len(labels))
+
+
+@pytest.mark.parametrize("room", [500, exact.KEPT], ids=["overflowing", "roomy"])
+def test_more_scores_than_were_expected_take_another_pass_and_are_exact(monkeypatch, room):
+    monkeypatch.setattr(exact, "FEW", 0)
+    monkeypatch.setattr(exact, "KEPT", room)
+    plan = exact._plan
+    monkeypatch.setattr(exact, "_plan", lambda *args: dataclasses.replace(plan(*args), inside=0))
+    generator = np.random.default_rng(9)
+    labels = generator.integers(0, 6, 1200)
+    listed = utterances(generator.standard_normal((1200, 8)) + generator.standard_normal((6, 8))[labels], labels)
+    asked, curves = [EqualError("pooled"), EqualError("macro"), LeastCost(0.05)], sorted_curves(listed)
+    solved = exact.solve(listed, asked, options=PassOptions(threads=2))
+    assert (solved.passes > 1) == (room == 500)
     for question, answer in solved.answers.items():
         assert same(question, answer, curves[question.curve]), question
 
