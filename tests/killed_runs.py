@@ -16,8 +16,11 @@ import torch
 from trainSpeakerNet import main
 
 
-def in_child(argv: list[str], log: Path, prepare: Callable[[], None]) -> int:
-    """Start the trainer in a forked process, which has torch in memory already; returns its pid. `log`: its output."""
+def in_child(argv: list[str], log: Path, prepare: Callable[[], None], command: Callable = main) -> int:
+    """Start a command, the trainer, in a forked process, which has torch in memory already; returns its pid.
+
+    `log`: the file of its output.
+    """
     pid = os.fork()
     if pid:
         return pid
@@ -25,7 +28,7 @@ def in_child(argv: list[str], log: Path, prepare: Callable[[], None]) -> int:
     try:
         sys.stdout = sys.stderr = log.open("w")
         prepare()
-        status = main(argv)
+        status = command(argv)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -37,8 +38,9 @@ def attack(part: str, made: material.Material, numbers: Sequence[int], seed: int
     attacks: list[Attack] = import_module(f"benchmarks.attacks.{part}").attacks(made)
     cases = {one.name: [] for one in attacks}
     with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
-        for case in run(attacks, numbers, seed, Path(folder)):
-            cases[attacks[case.number % len(attacks)].name].append(case)
+        with suppress(KeyboardInterrupt):  # what was tried until then is reported
+            for case in run(attacks, numbers, seed, Path(folder)):
+                cases[attacks[case.number % len(attacks)].name].append(case)
     return {name: found for name, found in cases.items() if found}
 
 
@@ -61,16 +63,17 @@ def report(part: str, found: dict[str, list[Case]], seed: int, seconds: float) -
     print(f"\n{part}, seed {seed}, {seconds:.0f} s\n\n{COLUMNS}\n|{' --- |' * COLUMNS.count(' | ')} --- |")
     print("\n".join(row(name, cases) for name, cases in found.items()))
     print(row("all", everything))
-    by_why = defaultdict(list)
-    for case in everything:
-        if case.ended == FAULT:
-            by_why[case.why].append(case.number)
-    for why, numbers in by_why.items():
-        print(
-            f"\nFAULT in {len(numbers)}: python -m benchmarks.attacks {part} --seed {seed} --case {numbers[0]}\n{why}"
-        )
+    faults = defaultdict(list)
+    for name, cases in found.items():
+        for case in cases:
+            if case.ended == FAULT:
+                faults[name, ":".join(case.why.split(":")[:2])].append(case)
+    for (name, kind), cases in faults.items():
+        numbers = ", ".join(str(case.number) for case in cases)
+        print(f"\nFAULT in {len(cases)}, {name}: {kind}\n  {cases[0].why}")
+        print(f"  python -m benchmarks.attacks {part} --seed {seed} --case {cases[0].number}  (of {numbers})")
     sys.stdout.flush()
-    return sum(map(len, by_why.values()))
+    return sum(map(len, faults.values()))
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.attacks.damage import damaged, same
 from benchmarks.attacks.material import AUDIO, Material
-from benchmarks.attacks.worker import EQUAL, Attack, Fault
+from benchmarks.attacks.worker import EQUAL, OTHER, Attack, Fault
 from corpus.build_cache import Part, build_cache
 from corpus.cache import open_cache, read_cache
 from corpus.embedding_file import read_embeddings
@@ -20,11 +20,14 @@ from models._ssl_cache import HiddenStateCache
 from scoring.backends import read_backend
 
 
-def attempt(path: Path, others: list[Path], read: Callable, dice: np.random.Generator, folder: Path) -> str:
-    """A damaged copy of a file that `read` is given."""
+def attempt(
+    path: Path, others: list[Path], read: Callable, checked: bool, dice: np.random.Generator, folder: Path
+) -> str:
+    """A damaged copy of a file that `read` is given. `checked`: whether it has a digest, as those of ours have."""
     hostile = folder / path.name
     hostile.write_bytes(damaged(path.read_bytes(), dice, [other.read_bytes() for other in others]))
-    return compared(read(hostile), read(path))
+    found, original = read(hostile), read(path)
+    return compared(found, original) if checked or same(found, original) else OTHER
 
 
 def compared(found: object, original: object) -> str:
@@ -92,11 +95,12 @@ def attacks(material: Material) -> list[Attack]:
     interrupted(cache, list(dict.fromkeys(table.paths)), left)
     audio = partial(cached_audio, table)
     npz = {"embeddings": ("train.npz", read_embeddings), "bank": ("bank.npz", read_bank)}
-    npz |= {"back-end": ("plda.npz", read_backend)}
+    npz |= {"back-end": ("plda.npz", read_backend), "embeddings of others, no digest": ("others.npz", read_embeddings)}
+    np.savez(material.file("others.npz"), **np.load(material.file("train.npz")))
     return [
-        Attack("cache", partial(attempt, cache, [material.file("cache/dev.cache")], audio)),
+        Attack("cache", partial(attempt, cache, [material.file("cache/dev.cache")], audio, True)),
         *(
-            Attack(name, partial(attempt, material.file(file), [material.file("dev.npz")], read))
+            Attack(name, partial(attempt, material.file(file), [material.file("dev.npz")], read, file != "others.npz"))
             for name, (file, read) in npz.items()
         ),
         *(

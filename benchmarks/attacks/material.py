@@ -53,7 +53,7 @@ def make(folder: Path) -> Material:
     state = checkpoints.read(material.models / "best.model")
     foreign = {f"__S__.{name}": value for name, value in state["encoder"].items()}
     torch.save(foreign | {f"__L__.{name}": value for name, value in state["loss"].items()}, folder / "foreign.model")
-    for name in ("train", "dev"):
+    for name in ("train", "dev", "test"):
         table = read_list(folder / f"{name}.csv")
         build_cache(folder / "cache", table, AUDIO, threads=1)
         embeddings_of(material, table, folder / f"{name}.npz")
