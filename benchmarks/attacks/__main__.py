@@ -37,10 +37,9 @@ def attack(part: str, made: material.Material, numbers: Sequence[int], seed: int
     """The cases of a part, by attack."""
     attacks: list[Attack] = import_module(f"benchmarks.attacks.{part}").attacks(made)
     cases = {one.name: [] for one in attacks}
-    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
-        with suppress(KeyboardInterrupt):  # what was tried until then is reported
-            for case in run(attacks, numbers, seed, Path(folder)):
-                cases[attacks[case.number % len(attacks)].name].append(case)
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder, suppress(KeyboardInterrupt):
+        for case in run(attacks, numbers, seed, Path(folder)):  # Ctrl-C: what was tried until then is reported
+            cases[attacks[case.number % len(attacks)].name].append(case)
     return {name: found for name, found in cases.items() if found}
 
 
