@@ -6,7 +6,7 @@ from settings.text import harmless
 class UserError(ValueError):
     """What was asked for cannot be done; the message says what is wrong, where, and what to do instead.
 
-    Messages quote names from files: wherever one is printed, a terminal finds nothing in it to obey.
+    Messages quote names from files: a terminal finds nothing in them to obey, and they end.
     """
 
     def __init__(self, message: str):

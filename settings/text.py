@@ -12,6 +12,7 @@ BRIEF = reprlib.Repr()
 BRIEF.maxlevel, BRIEF.maxlong = 3, 200
 BRIEF.maxlist = BRIEF.maxtuple = BRIEF.maxdict = BRIEF.maxset = BRIEF.maxfrozenset = 8
 BRIEF.maxstring = BRIEF.maxother = 400
+MOST_LINES = 30  # of a message
 MOST_NAMED = 10  # lines below a heading before the rest is only counted
 
 
@@ -41,8 +42,9 @@ def for_terminal(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """Lines as a terminal or a log may have them: `for_terminal` of each."""
-    return "\n".join(map(for_terminal, text.split("\n")))
+    """A message as a terminal or a log may have it: `for_terminal` of each line, not too many, none too long."""
+    lines = [for_terminal(line) for line in limited(text.split("\n"), MOST_LINES)]
+    return "\n".join(line if len(line) <= LONGEST else f"{line[:3_000]} ... {line[-1_000:]}" for line in lines)
 
 
 def for_markdown(text: str) -> str:

@@ -9,7 +9,8 @@ import soundfile
 
 from benchmarks.attacks.material import AUDIO, Material
 from benchmarks.attacks.worker import EQUAL, OTHER, Attack, Fault
-from corpus.audio import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, load_audio
+from corpus.audio import load_audio
+from corpus.decoding import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE
 from tests.mutations import FORMATS, mutated
 
 SECONDS = 0.5

@@ -34,7 +34,7 @@ def plain(dice: Dice) -> object:
     if kind == 2:
         return picked(dice, ("x", "é", "\U0001f600")) * int(dice.choice([5_000, 300_000]))
     if kind == 3:
-        return nested(int(dice.choice([3, 30, 400])), picked(dice, (lambda v: [v], lambda v: {"a": v})))
+        return nested(int(dice.choice([3, 30, 90])), picked(dice, (lambda v: [v], lambda v: {"a": v})))
     if kind == 4:
         return [picked(dice, NUMBERS)] * int(dice.choice([1, 2, 10_000]))
     if kind == 5:

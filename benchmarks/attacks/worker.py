@@ -19,7 +19,7 @@ from settings.errors import UserError
 from settings.text import for_terminal, shown
 
 REFUSED, EQUAL, OTHER, FAULT = "refused", "equal", "other", "FAULT"
-LONGEST_MESSAGE = 5_000  # characters
+LONGEST_MESSAGE = 40_000  # characters
 HERE = f"{Path(__file__).parents[2]}/"
 OUTPUT = "output"  # a file with all that a worker prints
 HANGS = 180  # seconds on the clock, whatever else the machine does

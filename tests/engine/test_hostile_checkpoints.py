@@ -2,6 +2,7 @@
 
 import random
 import resource
+import struct
 import zipfile
 
 import pytest
@@ -126,6 +127,16 @@ def test_a_record_that_became_a_folder_is_noticed_without_a_digest(tmp_path):
     (tmp_path / "foreign.model").write_bytes(content)
     with pytest.raises(ConfigError, match="called a folder"):
         checkpoints.read(tmp_path / "foreign.model")
+
+
+@pytest.mark.parametrize("error", [AssertionError("storage key"), OverflowError(), MemoryError(), struct.error("x")])
+def test_whatever_torch_raises_over_a_damaged_file_is_one_message(small, monkeypatch, error):
+    def load(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(ConfigError, match="not a checkpoint, or damaged"):
+        checkpoints.read(small)
 
 
 @pytest.fixture

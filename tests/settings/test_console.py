@@ -105,3 +105,8 @@ def test_a_help_text_imports_nothing_heavy(file, words):
 def test_a_message_holds_nothing_that_a_terminal_would_obey(capsys):
     status, text = ends(DataError("a\x1b[2Jb\nsecond \ud800line\u202e"), capsys)
     assert status == 2 and text == "error: a\\x1b[2Jb\nsecond \\ud800line\\u202e\n"
+
+
+def test_a_message_ends(capsys):
+    _, text = ends(DataError("\n".join(["x" * 10_000] * 1_000)), capsys)
+    assert "... and 970 more" in text and len(text) < 150_000
