@@ -1,7 +1,8 @@
 """What grows with the data and with the systems. Run: python -m benchmarks.growth
 
 Lists of 1, 4 and 16 times MLAADv5's 11,100 train utterances and 24 to 2,400 systems, made up; the caches are real files
-of the real format, with silence of 3 to 7 s for audio (and so as holes, which take no room on the disk).
+of the real format, with silence of 3 to 7 s for audio (and so as holes, which take no room on the disk). The lists to
+score have 4,500 utterances (10^7 trials) and multiples of 12,000; --only_scores --utterances 447300 scores 10^11 alone.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from corpus.samplers import BalancedSampler, RandomSampler
 from scoring.embeddings import Utterances, utterances
 from scoring.exact import solve
 from scoring.histograms import each_tile
-from scoring.operating_points import EqualError
+from scoring.operating_points import EqualError, LeastCost
 from settings.plugins import load
 
-UTTERANCES, SYSTEMS, DEV = 11_100, 24, 12_000
+UTTERANCES, DEV, FEW = 11_100, 12_000, 4_500
 
 
 def timed(work: Callable) -> tuple[float, object]:
@@ -93,21 +94,46 @@ def losses(systems: int) -> None:
 
 
 def scores(count: int, systems: int) -> None:
-    """One line: pooled and macro EER over all pairs, beside the block matrix products alone in the same minute."""
+    """One line: all pairs beside the block matrix products alone in the same minute, and the memory that they take."""
     generator = np.random.default_rng(0)
     labels = generator.integers(0, systems, count)
     embeddings = generator.standard_normal((count, 50), dtype=np.float32)
     embeddings += 0.5 * generator.standard_normal((systems, 50), dtype=np.float32)[labels]
     listed, trials = utterances(embeddings, labels), count * (count - 1) // 2
-    repeats = 3 if trials < 2e9 else 1
+    repeats = 15 if trials < 1e8 else 3 if trials < 2e9 else 1
+    rates = [EqualError("pooled"), EqualError("macro")]
+    solve(utterances(embeddings[:2500], np.arange(2500) % 7), rates)  # compiled code is loaded once
     alone = min(timed(lambda: products(listed))[0] for _ in range(repeats))
-    runs = [timed(lambda: solve(listed, [EqualError("pooled"), EqualError("macro")])) for _ in range(repeats)]
+    runs = []
+    memory = grown_by(lambda: runs.extend(timed(lambda: solve(listed, rates)) for _ in range(repeats)))
     seconds, solved = min(runs, key=lambda run: run[0])
     print(
-        f"{count:>10,}{systems:>9,}{trials:>18,}{seconds:>10.2f}{seconds / trials * 1e9:>14.3f}{solved.passes:>8}"
-        f"{seconds / alone:>12.2f}",
+        f"{count:>10,}{systems:>9,}{trials:>18,}{alone:>12.3f}{seconds:>10.3f}{seconds / trials * 1e9:>12.2f}"
+        f"{seconds / alone:>8.2f}{solved.passes:>8}{memory:>8.0f}",
+        end="",
         flush=True,
     )
+    if trials < 2e9:
+        least = [*rates, LeastCost(0.05)]
+        seconds, solved = min((timed(lambda: solve(listed, least)) for _ in range(repeats)), key=lambda run: run[0])
+        print(f"{seconds:>12.3f}{seconds / alone:>8.2f}{solved.passes:>8}", end="")
+    print(flush=True)
+
+
+def grown_by(work: Callable) -> float:
+    """MB that this process holds at most during the work beyond what it held before; NaN where Linux does not say."""
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if not reset.exists():
+        work()
+        return float("nan")
+
+    def peak() -> float:
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1000
+
+    reset.write_text("5")
+    before = peak()
+    work()
+    return peak() - before
 
 
 def products(listed: Utterances) -> None:
@@ -119,15 +145,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, nargs="+", default=[1, 4, 16], help="of the data")
     parser.add_argument("--systems", type=int, nargs="+", default=[24, 240, 2400])
+    parser.add_argument(
+        "--utterances",
+        type=int,
+        nargs="+",
+        help="of the lists to score, instead",
+    )
     parser.add_argument("--only_scores", action="store_true", help="leave out data and losses")
     options = parser.parse_args()
     print(machine())
     if not options.only_scores:
         data_and_losses(options)
-    print("\nutterances  systems            trials     EER s    s per 10^9  passes  x products")
-    for times in options.times:
-        scores(times * DEV, SYSTEMS)
-    for systems in options.systems[1:]:
+    print(
+        "\nutterances  systems            trials  products s     EER s  s per 10^9   times  passes      MB"
+        "  min. cost s   times  passes"
+    )
+    for count in options.utterances or [FEW, *(times * DEV for times in options.times)]:
+        scores(count, options.systems[0])
+    for systems in [] if options.utterances else options.systems[1:]:
         scores(DEV, systems)
 
 
@@ -135,7 +170,7 @@ def data_and_losses(options: argparse.Namespace) -> None:
     """Both tables."""
     print("utterances  systems    list s   cache s random ms   bal. ms  crops ms   µs/crop")
     for times in options.times:
-        data(times * UTTERANCES, SYSTEMS)
+        data(times * UTTERANCES, options.systems[0])
     for systems in options.systems[1:]:
         data(max(options.times) * UTTERANCES, systems)
     print("\n   systems  softmax ms       am ms      aam ms")
