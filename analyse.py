@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from analysis.command_line import parser
-from settings.console import run_command
+from settings.console import run_command, show
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     from analysis import commands
 
     for line in getattr(commands, f"run_{options.command}")(options):
-        sys.stdout.write(f"{line}\n")
+        show(line)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Prepare data for training. Run: python dataprep.py protocol mlaad4sourcetracing.zip --out data_lists/mlaad_v5"""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -87,7 +86,6 @@ def run(options: argparse.Namespace) -> int:
     """The command's work, whose modules are imported only now: a help text needs none of them."""
     from preparation import commands
 
-    logging.basicConfig(format="%(message)s")
     return getattr(commands, options.command)(options)
 
 

@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from exporting.command_line import parser
-from settings.console import run_command
+from settings.console import run_command, show
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,7 +20,8 @@ def run(options: argparse.Namespace) -> None:
     """The command's work, whose modules are imported only now: a help text needs none of them."""
     from exporting.commands import export
 
-    sys.stdout.write("".join(f"{line}\n" for line in export(options)))
+    for line in export(options):
+        show(line)
 
 
 if __name__ == "__main__":

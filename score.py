@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scoring.command_line import openset_options, options, paired_options
-from settings.console import run_command
+from settings.console import run_command, show
 from settings.errors import ScoringError
 
 if TYPE_CHECKING:  # imported where they are needed: a help text needs none of them
@@ -26,14 +26,16 @@ def main(argv: list[str] | None = None) -> int:
     """Score saved embeddings; exit status 0, or 2 and one line on stderr for a user's mistake."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["openset"]:
-        return run_command(lambda: show(_run_openset(openset_options().parse_args(words[1:]))))
+        return run_command(lambda: report(_run_openset(openset_options().parse_args(words[1:]))))
     if words[:1] == ["paired"]:
-        return run_command(lambda: show(_run_paired(paired_options().parse_args(words[1:]))))
-    return run_command(lambda: show(_run(options().parse_args(words))))
+        return run_command(lambda: report(_run_paired(paired_options().parse_args(words[1:]))))
+    return run_command(lambda: report(_run(options().parse_args(words))))
 
 
-def show(text: str) -> None:
-    sys.stdout.write(f"{text}\n" if text else "")
+def report(text: str) -> None:
+    """A table on the standard output; '' is that of torchrun's other processes, which print none."""
+    if text:
+        show(text)
 
 
 def _run(args: argparse.Namespace) -> str:

@@ -11,7 +11,7 @@ import sys
 from tqdm import tqdm
 
 from settings.arguments import Parser, number, whole
-from settings.console import run_command, say
+from settings.console import log_to, run_command, say
 
 
 class Console(logging.StreamHandler):
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     from engine.signals import Stopped
     from sweeping.commands import sweep
 
-    logging.basicConfig(format="%(message)s", handlers=[Console()], force=True)
+    log_to(Console())
     logging.getLogger("sweeping").setLevel(logging.INFO)
     try:
         return sweep(options, overrides)

@@ -10,7 +10,7 @@ import sys
 
 from tqdm import tqdm
 
-from settings.console import MISTAKE, run_command
+from settings.console import MISTAKE, log_to, run_command
 from settings.errors import ConfigError, DataError, UserError
 from settings.options import Config
 from settings.resolve import resolve
@@ -118,7 +118,7 @@ class Console(logging.Handler):
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0 when what was asked was done, 2 on a user's mistake, 128 + signal when stopped."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[Console()], force=True)
+    log_to(Console(), logging.INFO)
     return run_command(lambda: run(resolve(argv, recorded=recorded_config)))
 
 

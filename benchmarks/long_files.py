@@ -105,8 +105,8 @@ def child(task: str, folder: Path, kind: str) -> None:
             build_cache(out, read_list(listed), folder, THREADS, filters)
     elif task in ("whole", "eval_frames"):
         frames = 200 if task == "eval_frames" else 0
-        for _ in EvalLoader(data.audio, data.lengths, frames, 10, THREADS):
-            pass
+        for batch in EvalLoader(data.audio, data.lengths, frames, 10, THREADS):
+            del batch  # before the next is asked for, as evaluation does
     else:
         list(embed_files(model, [str(folder / f"{n}.{kind}") for n in range(FILES)], THREADS))
     print(f"{(peak() - before) / 1e6:.0f}")

@@ -20,6 +20,7 @@ from engine.atomic_files import link_or_copy, write_text
 from engine.averaging import mean_of_checkpoints
 from engine.distributed import barrier, broadcast_object, rank
 from engine.locks import Locked, hold
+from settings.console import HarmlessLines
 from settings.errors import ConfigError
 from settings.options import Config
 from settings.plugins import ROOT
@@ -195,7 +196,7 @@ def logged_to(path: Path) -> Iterator[None]:
         yield
         return
     handler = LogFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(HarmlessLines("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.getLogger().addHandler(handler)
     try:
         yield

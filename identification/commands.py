@@ -20,13 +20,15 @@ from identification.segments import draw_segments, segment_lines, segments
 from identification.verbal import read_scale
 from identification.words import UNKNOWN
 from scoring.backends import Backend, check_same_model, learn, saved_backend
+from settings.console import show
 from settings.errors import ConfigError, DataError
 from SpeakerNet import TracingModel, load_model
 
 NAMED, UNREADABLE, NOT_NAMED = 0, 1, 3  # exit statuses; 2 is a user's mistake
 
 
-def say(line: str) -> None:
+def write(line: str) -> None:
+    """A line for programs, as it is; one for people is shown."""
     sys.stdout.write(f"{line}\n")
 
 
@@ -82,8 +84,8 @@ def run_enrol(options: argparse.Namespace) -> int:
     bank = joined(old, bank) if old else bank
     write_bank(bank, out)
     for system, count, day in zip(bank.systems, bank.counts, bank.dates, strict=True):
-        say(f"{system}: {count} utterances, enrolled {day}")
-    say(f"written: {out}, {len(bank.systems)} systems; next: python identify.py calibrate {out} DEV_LIST")
+        show(f"{system}: {count} utterances, enrolled {day}")
+    show(f"written: {out}, {len(bank.systems)} systems; next: python identify.py calibrate {out} DEV_LIST")
     return NAMED
 
 
@@ -103,7 +105,7 @@ def backend_for(options: argparse.Namespace, found: Listed, digest: str) -> Back
 def run_remove(options: argparse.Namespace) -> int:
     bank = read_bank(options.bank).without(options.systems)
     write_bank(bank, options.out or options.bank)
-    say(f"written: {options.out or options.bank}, {len(bank.systems)} systems; it needs to be calibrated again")
+    show(f"written: {options.out or options.bank}, {len(bank.systems)} systems; it needs to be calibrated again")
     return NAMED
 
 
@@ -122,9 +124,9 @@ def run_calibrate(options: argparse.Namespace) -> int:
     )
     bank = Bank(**vars(bank) | {"calibration": calibration})
     write_bank(bank, options.out or options.bank)
-    say(output.header(output.limits(bank, options.out or options.bank)))
-    say(output.calibration_table(calibration.about))
-    say(f"written: {options.out or options.bank}")
+    show(output.header(output.limits(bank, options.out or options.bank)))
+    show(output.calibration_table(calibration.about))
+    show(f"written: {options.out or options.bank}")
     return NAMED
 
 
@@ -159,8 +161,9 @@ def run_identify(options: argparse.Namespace) -> int:
     tally = Tally()
     if options.csv:
         for line in output.as_csv(tally.counted(found())):
-            say(line)
+            write(line)
         return tally.status()
+    say = write if options.json else show
     say(output.as_limits_json(limits) if options.json else output.header(limits, scale))
     for one in tally.counted(found()):
         say(output.as_json(one) if options.json else output.for_people(one, scale, pair))
@@ -199,9 +202,11 @@ def run_compare(options: argparse.Namespace) -> int:
             raise DataError(f"{recording.path}: {recording.reason}")
     found = compare(bank, first, second)
     limits = output.limits(bank, options.bank)
-    say(output.as_limits_json(limits | found) if options.json else output.header(limits, scale))
-    if not options.json:
-        say(comparison_text(found, scale))
+    if options.json:
+        write(output.as_limits_json(limits | found))
+    else:
+        show(output.header(limits, scale))
+        show(comparison_text(found, scale))
     return NAMED
 
 
@@ -216,7 +221,7 @@ def run_validate(options: argparse.Namespace) -> int:
     found = listed_for(bank, options)
     result = validate(prepare(bank), found, draws=options.draws, seed=options.seed)
     for path in write_page(result, output.limits(bank, options.bank), options.out):
-        say(f"written: {path}")
+        show(f"written: {path}")
     return NAMED
 
 
@@ -226,7 +231,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
     bank = read_bank(options.bank)
     model = model_of(bank, options)
-    say(f"http://127.0.0.1:{options.port} shows the page, until Ctrl-C")
+    show(f"http://127.0.0.1:{options.port} shows the page, until Ctrl-C")
     sys.stdout.flush()
     serve(bank, model, options)
     return NAMED

@@ -23,8 +23,9 @@ from preparation.download.everything import download as download_everything
 from preparation.formats import mlaad_protocol, rows
 from preparation.formats.observations import describe_counts, observe
 from preparation.formats.split import split
+from settings.console import say, show
 from settings.errors import ConfigError, DataError
-from settings.text import bulleted, for_terminal
+from settings.text import bulleted, harmless
 
 WRONG = 1  # exit status: training would fail with this data
 
@@ -34,10 +35,10 @@ def write_lists(tables: dict[str, UtteranceList], out: Path, official: bool = Fa
     make_folder(out)
     for name, table in tables.items():
         write_list(table, out / f"{name}.csv")
-    print(describe_counts(tables, official))
+    show(describe_counts(tables, official))
     for remark in observe(tables):
-        print("\nnote: " + "\n".join(map(for_terminal, remark.split("\n"))))
-    print(f"\nwritten: {', '.join(str(out / f'{name}.csv') for name in tables)}")
+        show(f"\nnote: {remark}")
+    show(f"\nwritten: {', '.join(str(out / f'{name}.csv') for name in tables)}")
 
 
 def make_folder(out: Path) -> None:
@@ -81,7 +82,7 @@ def lists(options: argparse.Namespace) -> int:
 def without_bonafide(table: UtteranceList) -> UtteranceList:
     kept = [row for row, system in enumerate(table.systems) if system != formats.BONAFIDE]
     if len(kept) < len(table):
-        print(f"{table.source}: {len(table) - len(kept)} rows of genuine speech skipped (--bonafide keeps them)")
+        show(f"{table.source}: {len(table) - len(kept)} rows of genuine speech skipped (--bonafide keeps them)")
     if not kept:
         raise DataError(f"{table.source}: nothing but genuine speech")
     return table.take(kept)
@@ -111,13 +112,13 @@ def cache(options: argparse.Namespace) -> int:
     for table in tables:
         began = time.perf_counter()
         built = build_cache(options.out, table, options.path, options.threads, filters)
-        print(
+        show(
             f"{built.path}: {built.samples / SAMPLE_RATE / 3600:.2f} h; {built.decoded} files decoded, "
             f"{built.copied} kept, {built.resumed} resumed, in {time.perf_counter() - began:.1f} s"
         )
         if built.wrong:
             heading = f"{table.source}: {len(built.wrong)} files cannot be used"
-            print(f"error: {bulleted(heading, list(built.wrong.values()))}", file=sys.stderr)
+            say(f"error: {harmless(bulleted(heading, list(built.wrong.values())))}", WRONG)
             status = WRONG
     return status
 
@@ -127,7 +128,7 @@ def audit(options: argparse.Namespace) -> int:
     facts = measure_all(tables, options.path, options.threads)
     findings = audit_lists(tables, facts)
     text = markdown(findings)
-    print(text)
+    show(text)
     if options.out:
         make_folder(options.out)
         write_text(options.out / "audit.md", text)
@@ -138,7 +139,8 @@ def audit(options: argparse.Namespace) -> int:
 
 def download(options: argparse.Namespace) -> int:
     addresses = read_addresses(options.addresses)
-    print(f"licence: {addresses.licence}", flush=True)
+    show(f"licence: {addresses.licence}")
+    sys.stdout.flush()
     for line in download_everything(addresses, options.out, unpacking=not options.keep_packed):
-        print(line)
+        show(line)
     return 0

@@ -2,11 +2,11 @@
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from engine.atomic_files import write_text
 from engine.signals import StopSignals
+from settings.console import show
 from settings.errors import ConfigError
 from settings.text import for_markdown, for_terminal
 from sweeping import grid, heat_map, markdown, sweep_file, table
@@ -51,7 +51,8 @@ def command(run: Run) -> str:
 
 def report(lines: list[str]) -> None:
     """Lines on the standard output."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    for line in lines:
+        show(line)
 
 
 def make_engine(options: argparse.Namespace, logs: Path, slurm: dict[str, str]) -> Engine:
