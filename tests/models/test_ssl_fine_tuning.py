@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.Wav2Vec2AASIST import MainModel
@@ -31,6 +32,22 @@ def test_frozen_parts_take_no_gradient_time(folder):
     assert all_of_it - without_cnn == 2 * cnn - first
     back_end = all_of_it - (3 * speech_model - first)
     assert without_ssl - speech_model <= back_end
+
+
+@pytest.mark.parametrize("frozen", ["freeze_ssl", "freeze_cnn"])
+@pytest.mark.parametrize("family", ["wav2vec2", "hubert"])
+def test_frozen_parts_keep_nothing_for_a_backward_pass(folder, frozen, family):
+    model = MainModel(4, ssl_path=folder(family), **{frozen: True}).train()
+    part = model.ssl_model.model if frozen == "freeze_ssl" else model.ssl_model.model.feature_extractor
+    kept, seen = [], []
+    part.register_forward_pre_hook(lambda *_: kept.clear())
+    part.register_forward_hook(lambda module, given, result: seen.append((len(kept), result)))  # noqa: ARG005
+    with saved_tensors_hooks(lambda tensor: kept.append(tensor.shape) or tensor, lambda tensor: tensor):
+        model(waves(2, 8000))
+    (count, result), *more = seen
+    assert count == 0 and not more and kept  # what comes after it does keep something
+    states = result if isinstance(result, torch.Tensor) else result.last_hidden_state
+    assert states.grad_fn is None and not states.requires_grad
 
 
 def test_requires_grad_alone_would_not_have_been_enough(folder):
