@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import gpu_parts, gpu_switches
 from benchmarks.demo_runs import thinned_lists
-from benchmarks.gpu_parts import PARTS, Check, Setup
+from benchmarks.gpu_parts import Check, Setup
 from benchmarks.machine import gpu_facts, machine
 from benchmarks.wav2vec2aasist import small_config
 from engine.atomic_files import write_text
@@ -24,6 +25,8 @@ from engine.devices import find_device
 from engine.experiment import commit
 from settings.console import run_command
 from settings.errors import ConfigError
+
+PARTS = gpu_parts.PARTS | gpu_switches.PARTS
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
@@ -69,7 +71,7 @@ class PeakMemory(TorchDispatchMode):
 
 @contextlib.contextmanager
 def as_on_cuda() -> Iterator[None]:
-    """What autocast and attention keep in memory on CUDA, where tensors are the CPU's.
+    """What a step does and keeps in memory on CUDA, where tensors are the CPU's.
 
     Autocast normalises in float32 there, and not here; dropout keeps a byte for each number; and the flash kernel of
     attention keeps a seed for its own, where the CPU, whose kernel has none, would keep all pairs of frames.
@@ -89,7 +91,9 @@ def as_on_cuda() -> Iterator[None]:
 
     attention = F.scaled_dot_product_attention
     patches = {"layer_norm": widened(F.layer_norm), "group_norm": widened(F.group_norm)}
-    with mock.patch.multiple(F, scaled_dot_product_attention=flash, dropout=dropout, **patches):
+    in_groups = mock.patch.object(_foreach_utils, "_get_foreach_kernels_supported_devices", lambda: ["cpu"])
+    clip = mock.patch.object(torch.nn.utils, "clip_grad_norm_", partial(torch.nn.utils.clip_grad_norm_, foreach=True))
+    with in_groups, clip, mock.patch.multiple(F, scaled_dot_product_attention=flash, dropout=dropout, **patches):
         yield
 
 
@@ -102,16 +106,30 @@ class Taken:
 
 
 def of_training(batch_size: int, **values: object) -> Taken:
-    """The memory of a training step in bfloat16, with Adam, once it has its moments; `values`: the trainer's options."""
+    """The memory of a training step in bfloat16, once Adam has its moments; `values`: the trainer's options."""
+    with fake_trainer(batch_size, **values) as (made, batch), as_on_cuda(), PeakMemory() as memory:
+        for tensor in (*made.net.parameters(), *made.net.buffers()):
+            memory.see(tensor)
+        made.step(batch, 1e-4)
+        memory.peak = memory.now
+        made.step(batch, 1e-4)
+        return Taken(memory.peak, memory.now)
+
+
+@contextlib.contextmanager
+def fake_trainer(batch_size: int, **values: object) -> Iterator[tuple[ModelTrainer, Batch]]:
+    """A trainer in bfloat16 with these options, in training, and a batch of 2 s for it, on fake tensors."""
     config = from_values({"train_list": "-", "nOut": 50} | values)
-    with torch.device("meta"):
-        model = TracingModel(SpeakerNet(config, SYSTEMS), config, torch.device("meta"), [], [])
+    place = torch.device("meta" if "ssl_path" in values else "cpu")  # what is large is made without values already
+    with place:
+        model = TracingModel(SpeakerNet(config, SYSTEMS), config, place, [], [])
     with FakeTensorMode():
         without_values(model.net)
         model.device = torch.device("cpu")
         made = ModelTrainer(model, [None])
         made.half = torch.bfloat16
-        return of_steps(made, Batch(torch.empty(batch_size, SAMPLES), torch.zeros(batch_size, dtype=torch.long), None))
+        made.begin_epoch(0)
+        yield made, Batch(torch.empty(batch_size, SAMPLES), torch.zeros(batch_size, dtype=torch.long), None)
 
 
 def without_values(net: torch.nn.Module) -> None:
@@ -124,18 +142,6 @@ def without_values(net: torch.nn.Module) -> None:
         for name, b in module._buffers.items():
             if b is not None:
                 module._buffers[name] = torch.empty_strided(b.shape, b.stride(), dtype=b.dtype)
-
-
-def of_steps(made: ModelTrainer, batch: Batch) -> Taken:
-    """The memory of the second of two steps."""
-    made.begin_epoch(0)
-    with as_on_cuda(), PeakMemory() as memory:
-        for tensor in (*made.net.parameters(), *made.net.buffers()):
-            memory.see(tensor)
-        made.step(batch, 1e-4)
-        memory.peak = memory.now
-        made.step(batch, 1e-4)
-        return Taken(memory.peak, memory.now)
 
 
 def largest(limit: float, at: dict[int, int], measure) -> int:
@@ -177,8 +183,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="a toy speech model, to see that everything runs")
     options = parser.parse_args(argv)
     cards = (2, 3) if options.small else CARDS
-    print(f"| bfloat16, {SAMPLES / 16_000:.2f} s | between steps | step at batch {options.batch_size} | largest batch at ", end="")
-    print(" | ".join(f"{card} GB" for card in cards) + " |")
+    heads = [f"bfloat16, {SAMPLES / 16_000:.2f} s", "between steps", f"step at batch {options.batch_size}"]
+    print("| " + " | ".join(heads + [f"largest batch at {card} GB" for card in cards]) + " |")
     print("| --- " * (3 + len(cards)) + "|")
     with tempfile.TemporaryDirectory() as folder:
         path = small_config(folder) if options.small else XLS_R_300M

@@ -83,7 +83,6 @@ def steps(setup: Setup) -> Iterator[Check]:
                     return some_steps(new_trainer(setup, loader, **values), half)
 
                 yield Check(f"{model}, {loss}, {precision}", work)
-    yield Check("ThinResNet34 with --compile, like without", lambda: compiled_steps(setup, loaders[1]))
 
 
 def new_trainer(setup: Setup, loader, **values) -> ModelTrainer:
@@ -124,22 +123,6 @@ def some_steps(made: ModelTrainer, half: torch.dtype | None) -> str:
 def flat_weights(made: ModelTrainer) -> torch.Tensor:
     """All that is trained, in one row on the host."""
     return torch.cat([p.detach().flatten().cpu() for p in made.parameters])
-
-
-def compiled_steps(setup: Setup, loader) -> str:
-    """The losses of three steps, compiled and not."""
-    losses = []
-    for compiled in (False, True):
-        made = new_trainer(setup, loader)
-        if compiled:  # as --compile does it; on a processor without generating code, which takes minutes there
-            made.net.encoder.compile(backend="inductor" if setup.device.type == "cuda" else "eager")
-        made.begin_epoch(0)
-        batches = loader.epoch(0)
-        losses.append([made.step(next(batches), 1e-3).results()[0] for _ in range(3)])
-    difference = float(np.abs(np.divide(*losses) - 1).max())
-    if not difference <= COMPILED_TOLERANCE:
-        raise Failed(f"losses {losses[1]}, and {losses[0]} without")
-    return f"losses differ by {difference:.1e} at most (allowed {COMPILED_TOLERANCE:g})"
 
 
 def embeddings(setup: Setup) -> Iterator[Check]:

@@ -6,7 +6,8 @@ import torch
 
 from benchmarks import gpu_check, gpu_parts
 from benchmarks.demo_runs import different_weights
-from benchmarks.gpu_parts import PARTS, Check, Failed, same_eer, same_embeddings
+from benchmarks.gpu_check import PARTS
+from benchmarks.gpu_parts import Check, Failed, same_eer, same_embeddings
 from corpus.audio import Waveforms
 from SpeakerNet import TracingModel
 from tests.conftest import tone

@@ -99,7 +99,10 @@ def test_on_the_cpus_tensors_a_forward_pass_keeps_what_it_keeps_on_cudas(monkeyp
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     monkeypatch.setattr(fake_tensor, "init_gpu_context", lambda *_: None, raising=False)
     found = {}
-    for device, context in (("cuda", mock.patch.object(F, "scaled_dot_product_attention", flash)), ("cpu", as_on_cuda())):
+    for device, context in (
+        ("cuda", mock.patch.object(F, "scaled_dot_product_attention", flash)),
+        ("cpu", as_on_cuda()),
+    ):
         model, mode = MainModel(8, ssl_path=speech_model, ssl_init="random").train(), FakeTensorMode()
         with mode, context:
             onto_fake_cuda(model, mode) if device == CUDA.type else without_values(model)
@@ -115,7 +118,9 @@ def test_checkpointing_takes_less_and_a_frozen_model_least(tmp_path):
     order = ("fine-tuned", "fine-tuned, --grad_checkpointing", "frozen (--freeze_ssl)")
     peaks = [taken[name].peak for name in order]
     assert peaks == sorted(peaks, reverse=True)
-    assert taken["frozen (--freeze_ssl)"].between < taken["fine-tuned, --freeze_cnn"].between < taken["fine-tuned"].between
+    assert (
+        taken["frozen (--freeze_ssl)"].between < taken["fine-tuned, --freeze_cnn"].between < taken["fine-tuned"].between
+    )
 
 
 @pytest.mark.parametrize("limit", [5, 100, 1_000, 12_345])
