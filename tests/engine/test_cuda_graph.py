@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.launches import Launches
 from DatasetLoader import Batch
 from engine import cuda_graph, training_state
 from engine.cuda_graph import WARM_UP, StepGraph
@@ -16,7 +17,7 @@ from settings import plugins
 from settings.resolve import from_values
 from SpeakerNet import ModelTrainer, SpeakerNet, TracingModel
 from tests.conftest import command
-from tests.engine.recorded_graph import Stand
+from tests.engine.recorded_graph import RecordedGraph, Stand
 from tests.models.speech_models import save_tiny
 from tests.test_training import metrics, said, same, weights
 from trainSpeakerNet import main
@@ -133,6 +134,20 @@ def test_a_rate_from_the_host_would_be_seen_here():
         losses(eager), losses(graph)
     with pytest.raises(AssertionError):
         assert_alike(eager, graph)
+
+
+def test_a_replayed_step_launches_a_handful(stand, monkeypatch):  # noqa: ARG001
+    made = new_trainer(True)
+    losses(made, WARM_UP + 1)
+    monkeypatch.setattr(RecordedGraph, "replay", lambda graph: None)  # noqa: ARG005 one launch
+    one = batch(0, 1)
+    with Launches() as found:
+        made.step(one, 2**-10)
+    assert found.counts == {"fill_": 2, "copy_": 2}  # rate and stop request, batch; here all is on one device
+    eager = new_trainer(False)
+    with Launches() as found:
+        eager.step(one, 2**-10)
+    assert found.counts.total() > 400
 
 
 def test_a_resumed_run_records_anew_and_ends_with_the_same_bits(stand):
