@@ -1,7 +1,4 @@
-"""Run the trainer to its end through kills. Run: python -m tests.killed_runs FOLDER KILLS SEED MOST TRAINER'S WORDS ...
-
-It prints how many kills hit the trainer alive.
-"""
+"""Commands run to their end through kills."""
 
 import os
 import random
@@ -11,8 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
+from tests import forked
 from trainSpeakerNet import main
 
 
@@ -53,23 +49,21 @@ def die_soon(folder: Path, changes: int, delay: float) -> None:
     sys.addaudithook(count)
 
 
+def train_and_die(argv: list[str], folder: Path, changes: int, delay: float) -> int:
+    die_soon(folder, changes, delay)
+    return main(argv)
+
+
 def run_killed(argv: list[str], folder: Path, kills: int, seed: int, most: int) -> int:
     """Run the command to its end, killing it up to `kills` times, each within `most` changes; how many hit it alive."""
     moments, hits = random.Random(seed), 0
     log = folder.with_suffix(".child.log")
     while True:
         changes, delay = moments.randint(1, most), moments.choice([1e-6, 1e-4, 1e-3, 1e-2, 0.1])
-        pid = in_child(argv, log, lambda: die_soon(folder, changes, delay) if hits < kills else None)  # noqa: B023 at once
-        _, status = os.waitpid(pid, 0)
-        if os.WIFSIGNALED(status):
+        killed = (train_and_die, argv, folder, changes, delay) if hits < kills else (main, argv)
+        status = forked.finish(forked.start(log, *killed))
+        if status == -signal.SIGALRM:
             hits += 1
-        elif os.WEXITSTATUS(status):
-            sys.exit(log.read_text())
         else:
+            assert status == 0, log.read_text()
             return hits
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    folder, kills, seed, most, *words = sys.argv[1:]
-    sys.stdout.write(f"{run_killed(words, Path(folder), int(kills), int(seed), int(most))}\n")

@@ -1,11 +1,11 @@
 """A run that is killed, preempted, tampered with or started twice: nothing is lost, nothing is silent."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,20 +13,11 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from engine import checkpoints
 from engine.tensorboard_log import TensorboardLog
-from tests.conftest import ROOT, command
+from tests import forked
+from tests.conftest import command
+from tests.killed_runs import run_killed
 from tests.test_training import metrics, refused, said, same, weights
 from trainSpeakerNet import main
-
-
-def run_killed(argv: list[str], folder: Path, kills: int, seed: int, most: int) -> int:
-    """Run the trainer to its end, killing it up to `kills` times, each within `most` changes; how many hit it alive.
-
-    In a process of its own, which forks: autograd does not survive a fork once it has threads, as after other tests.
-    """
-    words = [sys.executable, "-m", "tests.killed_runs", folder, kills, seed, most, *argv]
-    done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.splitlines()[-1])
 
 
 def compare_killed_with_undisturbed(options, tmp_path, kills, most):
@@ -60,14 +51,14 @@ def test_a_run_killed_at_25_random_moments_ends_bit_for_bit_as_an_undisturbed_on
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_signal_saves_first_and_has_a_status_of_its_own(options, signum):
+def test_a_stop_signal_saves_first_and_has_a_status_of_its_own(options, tmp_path, signum):
     options |= {"max_epoch": 200, "test_interval": 200, "save_interval": 60}
-    argv = [sys.executable, "trainSpeakerNet.py", *command(options)]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        next(line for line in process.stdout if line.startswith("epoch 2:"))
-        process.send_signal(signum)
-        rest = process.stdout.read()
-    assert process.returncode == 128 + signum
+    log = tmp_path / "run.log"
+    process = forked.start(log, main, command(options))
+    forked.wait_for("epoch 2:", process, log)
+    os.kill(process.pid, signum)
+    assert forked.finish(process) == 128 + signum
+    rest = log.read_text()
     assert "stopped by" in rest and "the same command resumes" in rest and "Traceback" not in rest
     assert checkpoints.read(options["save_path"] / "model/last.model")["progress"]["epoch"] >= 2
 
