@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 ROOT = Path(__file__).parent.parent
+SMALL = (1, 1, 1, 1)  # blocks of each stage of ThinResNet34 in tests of other things
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 
@@ -40,8 +41,24 @@ def make_corpus(folder: Path, systems: int = 4, utterances: int = 6) -> Path:
 
 
 @pytest.fixture
-def options(corpus, tmp_path):
-    """Command-line options of a run that takes seconds: 2 epochs, dev and test scored."""
+def small():
+    """A ThinResNet34 of one block a stage and blank pictures: enough for tests of all that surrounds them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.ThinResNet34.BLOCKS", SMALL)
+        for picture in ("draw_det", "draw_scores"):
+            patch.setattr(f"scoring.files.{picture}", lambda _, path, *__: Path(path).write_bytes(b""))
+        yield patch
+
+
+@pytest.fixture
+def full_size(small):
+    """The network and the pictures that users get, where `options` makes both small."""
+    small.undo()
+
+
+@pytest.fixture
+def options(corpus, tmp_path, small):  # noqa: ARG001 for its effect
+    """Command-line options of a run that takes a second: 2 epochs, dev and test scored."""
     return {
         "train_list": corpus / "train.csv",
         "dev_list": corpus / "dev.csv",

@@ -42,6 +42,7 @@ def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_run_writes_the_whole_experiment(options, capsys):
     assert main(command(options)) == 0
     text, folder = said(capsys), options["save_path"]

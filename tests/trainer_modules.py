@@ -1,4 +1,4 @@
-"""All that a training imports when it comes to need it, for the process that others are forked from."""
+"""All that a training imports when it needs it, for the process that tests fork from; its network is small."""
 # ruff: noqa: F401
 
 import matplotlib.figure
@@ -15,3 +15,6 @@ import models.ThinResNet34
 import scoring.all_pairs
 import scoring.files
 import trainSpeakerNet
+from tests.conftest import SMALL
+
+models.ThinResNet34.BLOCKS = SMALL

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from models import ThinResNet34
 from tests import distributed_steps, forked
 from tests.conftest import ROOT, command
 from tests.test_training import metrics
@@ -62,8 +63,13 @@ def test_a_run_by_torchrun_writes_one_experiment_and_resumes(options, tmp_path):
     assert process.returncode == 0, err
     assert out.count("epoch 2: loss") == 1 and "test.csv" in out and "average.model" in out
     assert [row["epoch"] for row in metrics(options["save_path"])] == [1, 2]
-    assert forked.run_group(tmp_path / "logs", 2, main, command(options)) == [0, 0]
+    assert forked.run_group(tmp_path / "logs", 2, full_size_main, command(options)) == [0, 0]
     assert logs(tmp_path / "logs").count("resuming from") == 1
+
+
+def full_size_main(argv: list[str]) -> int:
+    ThinResNet34.BLOCKS = (3, 4, 6, 3)
+    return main(argv)
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_an_error(options, tmp_path):

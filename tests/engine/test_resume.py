@@ -221,6 +221,7 @@ def test_a_board_without_room_warns_once_and_the_run_goes_on(tmp_path, caplog):
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_full_disk_is_told_and_what_was_kept_is_sound(options, tmp_path, capsys):
     disk = tmp_path / "disk"
     small_disk(disk, 40)  # two checkpoints of 17 MB and not a third
