@@ -88,12 +88,12 @@ def test_labels_follow_the_sorted_systems_and_strangers_are_named(tmp_path):
         table.labels(["z"])
 
 
-def test_a_million_rows_load_in_seconds(tmp_path):
-    rows = "".join(f"./fake/de/system_{i % 100}/utterance_{i:07d}.wav,system_{i % 100}\n" for i in range(1_000_000))
+def test_two_hundred_thousand_rows_load_in_seconds(tmp_path):
+    rows = "".join(f"./fake/de/system_{i % 100}/utterance_{i:07d}.wav,system_{i % 100}\n" for i in range(200_000))
     path = write(tmp_path, "path,model_name\n" + rows)
-    began = time.perf_counter()
-    assert len(read_list(path)) == 1_000_000
-    assert time.perf_counter() - began < 30  # a guard against quadratic work, not a benchmark
+    began = time.process_time()
+    assert len(read_list(path)) == 200_000
+    assert time.process_time() - began < 6  # a guard against quadratic work, not a benchmark
 
 
 @pytest.mark.parametrize("separator", [";", "\t", ","])

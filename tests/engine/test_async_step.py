@@ -43,6 +43,7 @@ def without_values(trainer: ModelTrainer, mode: FakeTensorMode) -> None:
     trainer.average = MovingAverage(trainer.net, trainer.config.ema)
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 @pytest.mark.parametrize("loss", plugins.names("loss"))
 def test_a_step_reads_no_value_back_from_the_device(loss, optimizer):

@@ -104,6 +104,7 @@ def step_without_waiting(mode, trainer, backward, seconds=1.0) -> Step:
         return [trainer.step(batch, 1e-3) for _ in range(2)][-1]
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_step_of_every_loss_waits_for_nothing(monkeypatch, without_a_driver, loss, precision):
@@ -130,6 +131,7 @@ def test_a_step_of_every_model_waits_for_nothing(
     step_without_waiting(mode, trainer, without_a_driver)
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_every_optimiser_decides_on_the_device_whether_to_step(monkeypatch, optimizer):
     trainer = trainer_on_fake_cuda(FakeTensorMode(), monkeypatch, "float32", optimizer=optimizer)

@@ -11,10 +11,10 @@ from tests.exporting.conftest import saved, speech
 TERMS = ["--license", "mit", "--dataset", "mlaad", "--data_terms", "Tones of our own, CC0."]
 
 
-@pytest.fixture(scope="module")
-def with_copies(tmp_path_factory) -> str:
+@pytest.fixture
+def with_copies(small, tmp_path) -> str:  # noqa: ARG001 for its effect
     """A checkpoint of two systems and their copies."""
-    path = saved(tmp_path_factory.mktemp("copies") / "model.model", ("a", "b", "a@mel", "b@mel"))
+    path = saved(tmp_path / "model.model", ("a", "b", "a@mel", "b@mel"))
     state = checkpoints.read(path)
     checkpoints.write(path, state | {"classes": ["a", "b"], "copies": ["a@mel", "b@mel"]})
     return path

@@ -68,6 +68,7 @@ def test_eight_bits_are_a_third_of_the_size_and_close(thin, folder):
     assert features == [onnx.TensorProto.FLOAT] * 2
 
 
+@pytest.mark.usefixtures("small")
 def test_a_metric_loss_leaves_embeddings_alone(tmp_path):
     options = {"trainfunc": "ge2e", "sampler": "balanced", "nPerSpeaker": 2, "features": "fbank80"}
     checkpoint = saved(tmp_path / "a.model", **options)
