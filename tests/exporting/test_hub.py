@@ -96,6 +96,7 @@ def test_a_name_on_the_hub_is_loaded_from_the_cache_without_a_network(hub_folder
     assert missing.stderr.startswith("error: someone/else: no such file or folder here")
 
 
+@pytest.mark.usefixtures("full_size")
 def test_training_starts_from_the_folder(hub_folder, options):
     options |= {"nOut": 12, "max_epoch": 1, "warmup_epochs": 0, "lr": 1e-12, "initial_model": hub_folder}
     assert main(command(options)) == 0
