@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from corpus.audio import SAMPLE_RATE, Waveforms, load_audio
+from corpus.audio import IN_FLIGHT, SAMPLE_RATE, Waveforms, load_audio
 from corpus.eval_loader import EvalLoader
 from corpus.filters import AudioFilters
 from DatasetLoader import Batch, TrainLoader
@@ -26,8 +26,9 @@ from engine import checkpoints, cuda_graph, optim, training_state
 from engine.async_step import Step, StepsInFlight, event_on, stacked
 from engine.averaging import MovingAverage
 from engine.devices import autocast, convolutions, find_device, half_precision, seed_all
-from engine.distributed import all_gather_with_grad, average_gradients, rank, with_sync_batch_norm, world
-from engine.embedding import embed_batches
+from engine.distributed import average_gradients, rank, with_sync_batch_norm, world
+from engine.embedding import embed_batches, fits_in_memory
+from engine.network import SpeakerNet
 from engine.progress import Progress
 from settings import plugins
 from settings.errors import ConfigError, DataError, UserError
@@ -35,54 +36,11 @@ from settings.options import Config
 from settings.project import portable
 from settings.resolve import for_embedding
 from settings.text import shown
-from utils import LegacyTorchSemantics
 
 log = logging.getLogger(__name__)
 
 Scalar = float | torch.Tensor  # of the host, or () on the device
 LAG = 8  # steps that the host may run ahead of a GPU: enough that it is never idle, few enough to be reported in time
-
-
-class SpeakerNet(nn.Module):
-    """Encoder and loss, found by name.
-
-    Parameters
-    ----------
-    config : Config
-    nClasses : int
-        Number of train systems.
-    weights_follow : bool
-        A checkpoint will fill the encoder: what it would fetch to start from (its `weights_follow`) is not needed.
-    """
-
-    def __init__(self, config: Config, nClasses: int, weights_follow: bool = False):
-        super().__init__()
-        given, everything = {"nOut": config.nOut, "nClasses": nClasses}, config.flat()
-        loss = plugins.load("loss", config.trainfunc)
-        model = plugins.load("models", config.model)
-        known = getattr(model, "weights_follow", {}) if weights_follow else {}
-        self.encoder = plugins.build(model, given, config.model_options | known, everything)
-        self.loss = plugins.build(loss, given, config.loss_options, everything)
-        self.per_system = config.nPerSpeaker if config.sampler == "balanced" else 1
-        self.legacy_loss = plugins.takes_any_keyword(loss)  # written for voxceleb_trainer, and for its torch
-        self.mixes = hasattr(self.loss, "mix")  # learns from mixed waveforms, too, which belong to no one system
-        self.takes_groups = not self.mixes and (not self.legacy_loss or plugins.utterances_needed(loss) > 1)
-
-    def forward(self, waveforms: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Waveforms (B, T) and labels (B,), group-major, to the loss and the accuracy in percent, both scalars.
-
-        Where several processes train together, B is this one's part, and the loss is that of the whole batch.
-        """
-        if self.mixes:
-            waveforms, labels = self.loss.mix(waveforms, labels)
-        x, labels = all_gather_with_grad(self.encoder(waveforms)), all_gather_with_grad(labels)
-        if self.takes_groups and self.per_system > 1:
-            x, labels = x.unflatten(0, (-1, self.per_system)), labels[:: self.per_system]
-        if not self.legacy_loss:
-            return self.loss(x, labels)
-        with LegacyTorchSemantics(x.device):
-            loss, accuracy = self.loss(x.float(), labels)
-        return loss, torch.as_tensor(accuracy, dtype=torch.float32, device=x.device).reshape(())
 
 
 class TracingModel:
@@ -141,14 +99,22 @@ class TracingModel:
     def embed(self, files: Sequence[str | Path], progress: bool = False) -> np.ndarray:
         """Embeddings (N, D) float32 of audio files of any format, rate and channel count, filtered as in training.
 
-        Raises DataError that names a file which cannot be used.
+        However many there are, no more than two hours of them are in memory. Raises DataError that names a file which
+        cannot be used.
         """
-        read = (self.filters.apply(load_audio(path)) for path in files)
-        samples = list(tqdm(read, "reading", len(files), unit="file", disable=not progress))
-        return self.embed_waveforms(samples, progress)
+        found, waiting = [np.empty((0, self.config.nOut), np.float32)], []
+        for path in tqdm(files, "embedding", unit="file", disable=not progress):
+            waiting.append(self.filters.apply(load_audio(path)))
+            if sum(map(len, waiting)) >= IN_FLIGHT:
+                found.append(self.embed_waveforms(waiting))
+                waiting = []
+        return np.concatenate([*found, self.embed_waveforms(waiting)])
 
     def embed_waveforms(self, waveforms: Sequence[np.ndarray], progress: bool = False) -> np.ndarray:
-        """Embeddings (N, D) float32 of waveforms (T,) float32 at 16 kHz, each whole."""
+        """Embeddings (N, D) float32 of waveforms (T,) float32 at 16 kHz, whole or cropped as --eval_frames has it.
+
+        A checkpoint records --eval_frames; `load_model(path, eval_frames=0)` takes them whole.
+        """
         audio = Waveforms(waveforms)
         lengths = np.array([len(samples) for samples in waveforms], np.int64)
         return self.embed_list(audio, lengths, progress)
@@ -176,17 +142,28 @@ class TracingModel:
             An utterance is too short for the encoder, or too long for the memory.
         """
         config = self.config
+        self.check_memory(lengths, names)
         padded = "lengths" in plugins.parameters(self.encoder.forward)
         loader = EvalLoader(audio, lengths, config.eval_frames, config.num_eval, config.nDataLoaderThread, padded)
         try:
             return embed_batches(self.encoder, loader, config.nOut, self.device, progress)
         except torch.OutOfMemoryError:
-            longest = int(lengths.argmax())
-            name = names[longest] if names else f"utterance {longest}"
-            raise DataError(
-                f"not enough memory on {self.device} to embed whole utterances, of which {name} is the longest "
-                f"({lengths[longest] / SAMPLE_RATE:.0f} s): --eval_frames 400 embeds evenly spaced crops instead"
-            ) from None
+            raise self.too_long(lengths, names) from None
+
+    def check_memory(self, lengths: np.ndarray, names: Sequence[str] | None) -> None:
+        """Raises DataError where an utterance of a list is too long for the memory, as far as is known beforehand."""
+        seconds = lengths.max(initial=0) / SAMPLE_RATE
+        if not self.config.eval_frames and not fits_in_memory(self.encoder, seconds, self.device):
+            raise self.too_long(lengths, names)
+
+    def too_long(self, lengths: np.ndarray, names: Sequence[str] | None) -> DataError:
+        """What to say where the memory does not suffice; arguments as those of `embed_list`."""
+        longest = int(lengths.argmax())
+        name = names[longest] if names else f"utterance {longest}"
+        return DataError(
+            f"not enough memory on {self.device} to embed whole utterances, of which {name} is the longest "
+            f"({lengths[longest] / SAMPLE_RATE:.0f} s): --eval_frames 400 embeds evenly spaced crops instead"
+        )
 
     def logits(self, embeddings: np.ndarray) -> np.ndarray | None:
         """Margin-free logits (N, C) float32 of embeddings (N, D), in the order of `classes`; None of metric losses.

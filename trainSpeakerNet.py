@@ -50,6 +50,8 @@ def train(config: Config) -> None:
         seed_all(config.seed)
         net = SpeakerNet(config, len(classes), weights_follow=bool(state or config.initial_model))
         model = TracingModel(net, config, device, info["classes"], info["languages"], info["copies"])
+        for data in filter(None, (dev_data, *test_data)):
+            model.check_memory(data.lengths, data.table.paths)
         trainer, progress = ModelTrainer(model, loader), Progress()
         log.info("%s, %s parameters, on %s", config.model, f"{model.size:,}", device)
         log.info("%s", train_data)

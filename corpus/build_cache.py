@@ -68,7 +68,7 @@ def build_cache(
         another build of this cache runs.
     """
     filters = filters or AudioFilters()
-    path = cache_path(directory, table)
+    path = cache_path(directory, table.source)
     names = list(dict.fromkeys(table.paths))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,9 +73,9 @@ def recipe(filters: AudioFilters) -> dict:
     return {"sample_rate": SAMPLE_RATE, **filters.settings()}
 
 
-def cache_path(directory: str | Path, table: UtteranceList) -> Path:
+def cache_path(directory: str | Path, source: str | Path) -> Path:
     """DIR/NAME.cache for the list NAME.csv."""
-    return Path(directory) / f"{Path(table.source).stem}.cache"
+    return Path(directory) / f"{Path(source).stem}.cache"
 
 
 @dataclass
@@ -271,7 +271,7 @@ def open_cache(directory: str | Path, table: UtteranceList, root: str | Path, th
         No cache of the list is in `directory`, or it is stale: it lacks files of the list, or source files have changed
         since. The message gives the command that mends it.
     """
-    path = cache_path(directory, table)
+    path = cache_path(directory, table.source)
     mend = f"run: python dataprep.py cache {table.source} --path {root} --out {directory}"
     copies = dict.fromkeys(filter(None, (split_copy(name)[1] for name in table.paths)))
     mend += " --copies " + " ".join(copies) if copies else ""

@@ -1,7 +1,9 @@
 """Embeddings of every utterance that a loader gives, in evaluation mode, shared between processes."""
 
+import math
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +13,26 @@ from tqdm import tqdm
 
 from engine.devices import convolutions
 from engine.distributed import all_reduce_rows, broadcast_buffers, rank, world
+
+MEMORY = Path("/proc/meminfo")  # of Linux
+
+
+def fits_in_memory(encoder: nn.Module, seconds: float, device: torch.device) -> bool:
+    """Whether so many seconds can be embedded in one piece, by the encoder's own `mb_per_minute`.
+
+    Only a CPU's memory is asked: there the system ends a process without a word, where a GPU raises an error.
+    """
+    needed = getattr(encoder, "mb_per_minute", 0) * seconds / 60
+    return device.type != "cpu" or needed * 1e6 <= free_memory()
+
+
+def free_memory() -> float:
+    """Bytes that this machine could still give; without end where it does not say."""
+    try:
+        lines = MEMORY.read_text(encoding="ascii").splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return math.inf
 
 
 @convolutions(training=False)

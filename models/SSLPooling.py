@@ -34,6 +34,7 @@ class MainModel(nn.Module):
         units of a layer with ReLU between pooling and embedding; 0: none, and the embedding is linear
     """
 
+    mb_per_minute = 1400  # of an utterance embedded in one piece
     weights_follow = {"ssl_init": "random"}  # options to build it with where a checkpoint brings all weights
 
     def __init__(

@@ -88,6 +88,8 @@ class MainModel(nn.Module):
         models compute themselves: fbank80 as sherpa-onnx does, fbank80_hamming as wespeaker does.
     """
 
+    mb_per_minute = 50  # of an utterance embedded in one piece
+
     def __init__(
         self,
         nOut: int,

@@ -54,6 +54,7 @@ class MainModel(AASIST):
         recompute the speech model's layers in the backward pass: less memory, more time
     """
 
+    mb_per_minute = 1400  # of an utterance embedded in one piece
     weights_follow = {"ssl_init": "random"}  # options to build it with where a checkpoint brings all weights
 
     def __init__(

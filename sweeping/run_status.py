@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from corpus.cache import cache_path, filters_of, read_cache
+from corpus.filters import AudioFilters
 from engine.locks import is_held
 from engine.run_folder import config_lists, read_config, read_metrics, read_results, result_names
 from settings.differences import differences
-from settings.errors import ConfigError
+from settings.errors import ConfigError, DataError
 from settings.files import read_json
 from settings.schema import MACHINE
 from settings.text import bulleted, shown
@@ -98,6 +100,24 @@ def check_same(runs: list[Run]) -> None:
     for run in runs:
         if (run.folder / "config.yaml").exists():
             found = differences(read_config(run.folder), run.config, lambda option: option.scope != MACHINE, "there")
+            found += other_filters(run)
             mistakes += [f"{run.folder}: {difference}" for difference in found]
     if mistakes:
         raise ConfigError(bulleted("other runs lie there: name another --save_path, or remove the folders", mistakes))
+
+
+def other_filters(run: Run) -> list[str]:
+    """In what the audio of a run in its folder was filtered otherwise than that of --cache today, in a line or none.
+
+    Where nothing is recorded, or there is no such cache, nothing is said: the trainer has more to say.
+    """
+    record = run.folder / "environment.json"
+    before = read_json(record).get("filters") if record.exists() else None
+    now = AudioFilters().settings()
+    try:
+        if run.config.cache:
+            now = filters_of(read_cache(cache_path(run.config.cache, run.config.train_list))).settings()
+    except DataError:
+        return []
+    same = not isinstance(before, dict) or AudioFilters().settings() | before == now
+    return [] if same else [f"filters: {shown(before)} there, {shown(now)} now"]

@@ -1,5 +1,6 @@
 """Runs are run once, resumed, retried and tabulated. A stub stands in for the trainer."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,9 @@ import pytest
 import yaml
 
 import sweep
+from corpus.build_cache import build_cache
+from corpus.filters import AudioFilters
+from corpus.lists import read_list
 from engine.locks import is_held
 from settings.errors import ConfigError
 from sweeping import grid, launch, run_status, sweep_file, table
@@ -95,6 +99,21 @@ def test_a_folder_of_another_configuration_is_refused(tmp_path, capsys):
     (run.folder / "config.yaml").write_text(yaml.safe_dump(run.config.flat() | {"max_epoch": 99, "device": "cuda"}))
     assert sweep.main([str(path)]) == 2
     assert "max_epoch: 99 there, 3 now" in capsys.readouterr().err
+
+
+def test_a_folder_whose_audio_was_filtered_otherwise_is_refused(tmp_path, capsys, corpus):
+    filters = AudioFilters(lowpass=4_000.0)
+    build_cache(tmp_path / "cache", read_list(corpus / "train.csv"), corpus, 1, filters)
+    path = write_sweep(tmp_path)
+    words = ["--train_list", str(corpus / "train.csv"), "--cache", str(tmp_path / "cache")]
+    run = grid.runs(sweep_file.read(str(path)), words)[0]
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(run.config.flat()))
+    for before, other in ((filters.settings(), False), (AudioFilters().settings(), True), ({"lowpass": 300}, True)):
+        (run.folder / "environment.json").write_text(json.dumps({"filters": before}))
+        assert bool(run_status.other_filters(run)) == other
+    assert sweep.main([str(path), *words]) == 2
+    assert "filters: {'lowpass': 300} there, {'loudness_norm': False, 'lowpass': 4000.0" in capsys.readouterr().err
 
 
 def test_the_progress_bar_shows_the_best_and_the_time_left(tmp_path):
