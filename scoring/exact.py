@@ -26,7 +26,7 @@ from tuneThreshold import Curve, Point
 
 CELLS = 1 << 22  # in which a pass counts finely: up to 64 MB
 WEIGHED_CELLS = 1 << 19  # of them, those counted with weights, too: 16 MB
-KEPT = 1 << 23  # scores that a pass keeps at most: 64 MB
+KEPT = 3 << 22  # scores that a pass keeps at most: 100 MB
 LOOK = 1 << 13  # cells in which it is worth counting scores that are kept: another look costs little
 FEW = 1_000_000  # trials: their range costs less than a sample, and all are kept
 
