@@ -24,6 +24,8 @@ def start(log: Path, function: Callable[..., int | None], *arguments: object, **
 def _run(log: Path, environment: dict[str, str], function: Callable[..., int | None], arguments: tuple) -> None:
     import torch
 
+    import tests.trainer_modules  # noqa: F401 in memory already, unless the fork server was started elsewhere
+
     with log.open("w") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
