@@ -28,6 +28,8 @@ class AudioFilters:
     loudness_norm: bool = False
 
     def __post_init__(self):
+        if type(self.lowpass) not in (int, float) or not {type(self.trim_silence), type(self.loudness_norm)} == {bool}:
+            raise TypeError(self)
         if self.lowpass and not 100 <= self.lowpass < SAMPLE_RATE / 2:
             raise ConfigError(f"--lowpass {self.lowpass:g}: between 100 and {SAMPLE_RATE // 2} Hz, or 0 for none")
 

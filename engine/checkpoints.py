@@ -18,6 +18,7 @@ from settings.text import bulleted, shown, unusable
 
 FORMAT = 1
 KINDS = dict.fromkeys(("encoder", "loss", "unaveraged", "optimizer", "scaler", "progress", "config"), dict)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 KINDS |= {"filters": dict, "classes": list, "copies": list, "languages": list, "data": str}
 
 
@@ -162,7 +163,13 @@ def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], path: str 
         for name, value in own.items()
         if name in weights and shape[name] != tuple(value.shape)
     ]
-    wrong += [f"{name}: NaN or infinite" for name, value in weights.items() if not value.isfinite().all()]
+    wrong += [
+        f"{name}: of {value.dtype}, where weights of {own[name].dtype} are expected"
+        for name, value in weights.items()
+        if name in own and value.dtype not in (FLOATS if own[name].dtype in FLOATS else (own[name].dtype,))
+    ]
+    if not wrong:
+        wrong = [f"{name}: NaN or infinite" for name, value in weights.items() if not value.isfinite().all()]
     if wrong:
         raise ConfigError(
             bulleted(f"{path} does not fit the model (--model, --nOut and the model's own options)", wrong)

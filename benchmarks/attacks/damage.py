@@ -22,7 +22,8 @@ def damaged(content: bytes, dice: np.random.Generator, others: Sequence[bytes]) 
         elif kind == 2:
             result = content[: int(len(content) * dice.random())] if dice.random() < 0.5 else content + dice.bytes(99)
         elif kind < 5 and zipfile.is_zipfile(io.BytesIO(content)):
-            result = rewritten(content, dice) if kind == 3 else redirected(content, dice)
+            digest = zipfile.ZipFile(io.BytesIO(content)).comment  # rewritten without one it is just another file
+            result = rewritten(content, dice) if kind == 3 and digest else redirected(content, dice)
         else:
             result = mutated(content, [int(dice.integers(1 << 31))], others)
         if result != content:

@@ -74,6 +74,8 @@ def any_value(dice: Dice) -> object:
 
 def other_tensor(tensor: torch.Tensor, dice: Dice) -> object:
     """A tensor that is nearly this one: of another shape, kind or layout, or with values that none has."""
+    if tensor.is_quantized or tensor.is_sparse or tensor.is_meta:
+        return None
     floats = tensor.float()
     makers: tuple[Callable, ...] = (
         lambda: tensor.flatten()[:-1].clone(),

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 import torch
 
+from corpus.filters import AudioFilters
 from engine import checkpoints, optim
 from engine.optim import restore_optimizer
 from settings.errors import ConfigError
@@ -115,6 +116,21 @@ def test_classes_that_no_list_can_have_are_refused(tmp_path, name):
     torch.save({"format": 1, "classes": ["a", name]}, tmp_path / "a.model")
     with pytest.raises(ConfigError, match="see its classes"):
         checkpoints.read(tmp_path / "a.model")
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.bool, torch.int32])
+def test_weights_of_another_kind_of_number_are_refused(dtype):
+    module = torch.nn.Linear(2, 2)
+    state = {"weight": torch.ones(2, 2).to(dtype), "bias": torch.ones(2, dtype=torch.float16)}
+    with pytest.raises(ConfigError, match="weight: of torch") as refusal:
+        checkpoints.load_weights(module, state, "a.model")
+    assert "bias" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("wrong", [{"lowpass": torch.ones(3)}, {"trim_silence": 1}, {"lowpass": "x"}])
+def test_filters_of_other_types_are_refused(wrong):
+    with pytest.raises(ConfigError, match="see its filters"):
+        AudioFilters.of_checkpoint({"filters": wrong})
 
 
 def test_a_record_that_became_a_folder_is_noticed_without_a_digest(tmp_path):
