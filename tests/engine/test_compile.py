@@ -26,7 +26,13 @@ def speech_model(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("ssl") / "tiny")
 
 
-@pytest.mark.parametrize("options", [{}, {"encoder_type": "ASP", "log_input": False}, {"features": "fbank80"}])
+SLOW = [
+    pytest.param(options, marks=pytest.mark.slow)
+    for options in ({"encoder_type": "ASP", "log_input": False}, {"features": "fbank80"})
+]
+
+
+@pytest.mark.parametrize("options", [{}, *SLOW])
 def test_thinresnet34_is_one_graph_features_included(options):
     torch.manual_seed(0)
     model, x = ThinResNet34.MainModel(8, **options).train(), 0.1 * torch.randn(2, 4000)
@@ -42,6 +48,7 @@ def test_thinresnet34_is_one_graph_features_included(options):
     assert torch.equal(model.features(x), features)  # eager, to the last bit what it was
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_what_an_eager_one_learns():
     """Losses and gradients in float32, through the compiler's own backward pass, at rates that change."""
     losses, gradients = [], []

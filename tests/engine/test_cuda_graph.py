@@ -92,7 +92,11 @@ def compared(stand: Stand, **values) -> None:
     assert all(type(group["lr"]) is float for group in graph.optimizer.param_groups)
 
 
-@pytest.mark.parametrize("loss", plugins.names("loss"))
+QUICK = ("aamsoftmax", "aamsoftmax_regmixup", "ge2e")  # a margin, random numbers, groups
+LOSSES = [pytest.param(loss, marks=[] if loss in QUICK else pytest.mark.slow) for loss in plugins.names("loss")]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_replayed_steps_learn_what_steps_learn(stand, loss):
     compared(stand, trainfunc=loss, sampler="balanced", nPerSpeaker=2)
 
@@ -103,7 +107,10 @@ def test_with_every_optimiser(stand, optimizer, monkeypatch):
     compared(stand, optimizer=optimizer, ema=0.9)
 
 
-@pytest.mark.parametrize("options", [{}, {"ssl_mask": 0.5}, {"freeze_ssl": True}, {"ssl_layer_decay": 0.5}])
+OTHERS = [pytest.param(options, marks=pytest.mark.slow) for options in ({}, {"freeze_ssl": True})]
+
+
+@pytest.mark.parametrize("options", [{"ssl_mask": 0.5, "ssl_layer_decay": 0.5}, *OTHERS])
 def test_dropout_masks_and_rates_of_layers_are_drawn_anew_at_each_replay(stand, speech_model, options):
     compared(stand, model="Wav2Vec2AASIST", ssl_path=speech_model, ssl_init="random", **options)
 

@@ -10,6 +10,7 @@ import torch
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from DatasetLoader import Batch
 from engine import embedding
@@ -26,7 +27,7 @@ MODELS = names("models")
 
 
 class NoWaiting(TorchDispatchMode):
-    """Fails where the host would wait for the device."""
+    """Fails where the host would wait for the device, or compute with a tensor of its own: a graph would hold it."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -34,6 +35,11 @@ class NoWaiting(TorchDispatchMode):
         if function is torch.ops.aten._to_copy.default and kwargs.get("device") is not None:
             crosses = args[0].device.type != torch.device(kwargs["device"]).type
             assert not crosses or kwargs.get("non_blocking"), f"{args[0].device} to {kwargs['device']} waits"
+        elif function.namespace == "aten":
+            own = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and not leaf.is_cuda]
+            assert not own, f"{function} computes on the host"
+        if function in (torch.ops.aten._fused_adam_.tensor_lr, torch.ops.aten._fused_sgd_.tensor_lr):
+            return None  # torch has no form of them without values
         return function(*args, **kwargs)
 
 
@@ -97,11 +103,18 @@ def trainer_on_fake_cuda(mode, monkeypatch, precision, **values) -> ModelTrainer
 def step_without_waiting(mode, trainer, backward, seconds=1.0) -> Step:
     backward.parameters = trainer.parameters
     groups = trainer.net.per_system
+    with mode:
+        labels = torch.arange(4).repeat_interleave(groups)
+        rate, stop = torch.empty(2, device=CUDA)
     with mode, NoWaiting():
         trainer.begin_epoch(0)
-        labels = torch.arange(4).repeat_interleave(groups)
         batch = Batch(torch.empty(4 * groups, int(16_000 * seconds)), labels, None)
-        return [trainer.step(batch, 1e-3) for _ in range(2)][-1]
+        steps = [trainer.step(batch, 1e-3) for _ in range(2)]
+        if trainer.half is not torch.bfloat16:
+            return steps[-1]
+        on_device = (tensor.to(CUDA, non_blocking=True) for tensor in (batch.waveforms, batch.labels))
+        assert trainer.update(*on_device, rate, stop).is_cuda  # as a CUDA graph records it
+        return steps[-1]
 
 
 @pytest.mark.usefixtures("small")
