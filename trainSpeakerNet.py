@@ -14,7 +14,6 @@ from settings.console import MISTAKE, log_to, run_command
 from settings.errors import ConfigError, DataError, UserError
 from settings.options import Config
 from settings.resolve import resolve
-from settings.text import for_terminal
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +54,7 @@ def train(config: Config) -> None:
         trainer, progress = ModelTrainer(model, loader), Progress()
         log.info("%s, %s parameters, on %s", config.model, f"{model.size:,}", device)
         log.info("%s", train_data)
+        log.info("results go to %s", experiment.path)
         if state:
             check_same_run(state, config, info["data"], path)
             progress = trainer.restore(state, path)
@@ -144,7 +144,6 @@ def run(config: Config) -> int:
         if rank():
             logging.getLogger().setLevel(logging.ERROR)
         with logged_to(Experiment(config.save_path).results / "scores.txt"):
-            log.info("results go to %s", for_terminal(config.save_path))
             try:
                 score_lists(config) if config.eval else train(config)
             except UserError as mistake:
