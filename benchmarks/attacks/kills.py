@@ -57,8 +57,11 @@ def attempt(what: Killed, whole: Path, prepare: Callable, dice: np.random.Genera
         run.mkdir()
         prepare(run)
         changes, delay = int(dice.integers(1, most + 1)), float(dice.choice(DELAYS))
-        if os.WIFSIGNALED(child(what, run, folder / "log", lambda: die_soon(run, changes, delay))):  # noqa: B023 at once
+        status = child(what, run, folder / "log", lambda: die_soon(run, changes, delay))  # noqa: B023 at once
+        if os.WIFSIGNALED(status):
             break
+        if status:
+            raise Fault(f"not killed yet: {(folder / 'log').read_text()[-1_000:]}")
         what.compare(run, whole, True)  # it ended first
         shutil.rmtree(run)
         most = max(1, most // 2)
