@@ -85,7 +85,7 @@ def help_options(command: str, *words: str) -> frozenset[str]:
 def subcommands(command: str) -> list[str]:
     """The names of a command's subcommands, as its --help shows them; none where it has none."""
     if command == "score.py":
-        return ["openset"]  # beside a list to score, and so none of argparse's
+        return ["openset", "paired"]  # beside a list to score, and so none of argparse's
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         importlib.import_module(command.removesuffix(".py")).main(["--help"])
