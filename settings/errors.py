@@ -1,6 +1,6 @@
 """The mistakes a user can make, by kind. A command prints them as they stand, without a traceback, and exits with 2."""
 
-from settings.text import harmless
+from settings.text import brief, harmless
 
 
 class UserError(ValueError):
@@ -10,7 +10,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str):
-        super().__init__(harmless(message))
+        super().__init__(brief(harmless(message)))
 
 
 class ConfigError(UserError):

@@ -42,8 +42,13 @@ def for_terminal(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """A message as a terminal or a log may have it: `for_terminal` of each line, not too many, none too long."""
-    lines = [for_terminal(line) for line in limited(text.split("\n"), MOST_LINES)]
+    """Text of several lines as a terminal or a log may have it: `for_terminal` of each line."""
+    return "\n".join(map(for_terminal, text.split("\n")))
+
+
+def brief(message: str) -> str:
+    """A message that ends: not too many lines, and none too long."""
+    lines = limited(message.split("\n"), MOST_LINES)
     return "\n".join(line if len(line) <= LONGEST else f"{line[:3_000]} ... {line[-1_000:]}" for line in lines)
 
 

@@ -13,7 +13,8 @@ import score
 import trainSpeakerNet
 from corpus.embedding_file import SavedEmbeddings, write_embeddings
 from identification import commands
-from settings.console import HarmlessLines, log_to
+from settings.console import HarmlessLines, log_to, show
+from settings.errors import ConfigError
 from tests.conftest import command
 from tests.identification.stub import StubModel
 
@@ -96,3 +97,10 @@ def test_identify(corpus, capsys, monkeypatch, tmp_path):
     assert "\\u202e1 metsys: 4 utterances" in shown_by(identify.main, argv, capsys)
     text = shown_by(identify.main, ["identify", "B", *tmp_path.glob("*.wav")], capsys)
     assert "\\x1b[2Ja.wav" in text and "\\x1b[2Jb.wav" in text and "\\u202e1 metsys" in text
+
+
+def test_a_long_table_is_shown_whole_and_a_long_message_ends(capsys):
+    table = "\n".join(f"row {number}" for number in range(200))
+    show(table)
+    assert capsys.readouterr().out == f"{table}\n"
+    assert "... and 170 more" in str(ConfigError(table))
