@@ -4,9 +4,12 @@ import os
 import random
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+from tqdm import tqdm
 
 from tests import forked
 from trainSpeakerNet import main
@@ -22,6 +25,7 @@ def in_child(argv: list[str], log: Path, prepare: Callable[[], None], command: C
         return pid
     status = 70
     try:
+        tqdm.set_lock(threading.RLock())  # its own is shared by forks: one killed with it in hand stops all others
         sys.stdout = sys.stderr = log.open("w")
         prepare()
         status = command(argv)
