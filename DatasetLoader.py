@@ -12,7 +12,7 @@ import torch
 from corpus import copies
 from corpus.audio import AudioFiles, AudioMemory
 from corpus.augmentation.chain import Augmentation
-from corpus.augmentation.recipe import find_recipe
+from corpus.augmentation.recipe import Recipe, find_recipe
 from corpus.cache import CachedAudio, open_cache
 from corpus.crops import crop_samples, crop_starts, use_in_epoch
 from corpus.filters import AudioFilters
@@ -270,20 +270,30 @@ class TrainLoader:
             yield Batch(self.audio.gather(on_gpu, begin, self.length), labels, own)
 
     def coverage(self, epoch: int) -> dict[str, int]:
-        """How many distinct utterances an epoch uses, of how many there are."""
+        """How many distinct utterances an epoch uses, of how many it has."""
         used = int(np.unique(self.sampler.plan(self.seed, epoch)).size)
-        return {"utterances_used": used, "utterances_available": len(self.labels)}
+        return {"utterances_used": used, "utterances_available": self.sampler.total}
 
     def systems_drawn(self, epoch: int) -> np.ndarray:
         """(batches, B) labels of an epoch's plan."""
         return self.labels[self.sampler.plan(self.seed, epoch)]
 
 
-def make_sampler(config: Config, labels: np.ndarray, classes: list[str]) -> RandomSampler | BalancedSampler:
-    """The sampler by name."""
+def make_sampler(
+    config: Config, labels: np.ndarray, classes: list[str], recipe: Recipe | None = None, originals: int = 0
+) -> RandomSampler | BalancedSampler:
+    """The sampler by name; the rows after `originals` are copies.
+
+    Raises ConfigError where the recipe draws among copies, and the sampler classes.
+    """
+    drawn = recipe.copies_an_epoch if recipe else None
     if config.sampler == "balanced":
+        if drawn is not None:
+            raise ConfigError(f"{recipe.source}: copies_an_epoch is for --sampler random; balanced draws classes alike")
         return BalancedSampler(labels, config.batch_size, config.nPerSpeaker, classes)
-    return RandomSampler(labels, config.batch_size)
+    if drawn is None:
+        return RandomSampler(labels, config.batch_size)
+    return RandomSampler(labels, config.batch_size, originals, round(drawn * originals))
 
 
 def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoader:
@@ -293,7 +303,8 @@ def make_loader(config: Config, data: Dataset, device: torch.device) -> TrainLoa
     if len(classes) < 2:
         raise ConfigError(f"{data.table.source} has one system, {classes[0]}: there is nothing to distinguish")
     labels = data.table.labels(classes)
-    sampler = make_sampler(config, labels, classes)
+    recipe = data.augmentation.recipe if data.augmentation else None
+    sampler = make_sampler(config, labels, classes, recipe, int((labels < len(real)).sum()))
     audio, changes = data.audio, data.augmentation if data.augmentation and data.augmentation.links else None
     wanted = {"yes": True, "no": False}.get(config.data_on_device)
     if changes and wanted:

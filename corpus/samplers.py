@@ -20,11 +20,16 @@ class RandomSampler:
     ----------
     labels : (N,) int64
     batch_size : int
-        Utterances of a batch; all N where there are fewer.
+        Utterances of a batch; all of an epoch where there are fewer.
+    always, drawn : int
+        The first `always` utterances are in every epoch's list, and `drawn` of those after them, each epoch others.
+        Without `drawn`, all.
     """
 
-    def __init__(self, labels: np.ndarray, batch_size: int):
-        self.total = len(labels)
+    def __init__(self, labels: np.ndarray, batch_size: int, always: int = 0, drawn: int | None = None):
+        self.rows, self.always = len(labels), always
+        self.drawn = self.rows - always if drawn is None else min(drawn, self.rows - always)
+        self.total = self.always + self.drawn
         self.batch_size, self.per_system = min(batch_size, self.total), 1
 
     def __len__(self) -> int:
@@ -33,7 +38,11 @@ class RandomSampler:
 
     def plan(self, seed: int, epoch: int) -> np.ndarray:
         """(batches, batch_size) int64 indices of the utterances of every batch of the epoch."""
-        order = epoch_rng(seed, epoch, BATCHES).permutation(self.total)
+        random = epoch_rng(seed, epoch, BATCHES)
+        order = random.permutation(self.rows)
+        if self.total < self.rows:
+            chosen = self.always + random.permutation(self.rows - self.always)[: self.drawn]
+            order = order[(order < self.always) | np.isin(order, chosen)]
         return order[: len(self) * self.batch_size].reshape(len(self), self.batch_size)
 
 

@@ -41,6 +41,7 @@ class Recipe:
     """What a recipe asks for: `chain` is a tuple of places, each a tuple of alternatives; `text` is the file's.
 
     `copy_classes`: whether a copy's class is that of its system (system@copy) or one for all systems (@copy).
+    `copies_an_epoch`: how many of its copies an utterance brings into an epoch, on the mean; None for all.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Recipe:
     copy_classes: str
     chain: tuple[tuple[Step, ...], ...]
     text: str
+    copies_an_epoch: float | None = None
 
     def __str__(self) -> str:
         """In a line: what it adds and changes."""
@@ -61,7 +63,8 @@ class Recipe:
         chain = [
             [{"kind": s.kind, "probability": s.probability, **s.parameters} for s in steps] for steps in self.chain
         ]
-        return {"copies": list(self.copies), "copy_classes": self.copy_classes, "chain": chain}
+        described = {"copies": list(self.copies), "copy_classes": self.copy_classes, "chain": chain}
+        return described | ({"copies_an_epoch": self.copies_an_epoch} if self.copies_an_epoch else {})
 
 
 def find_recipe(augment: str) -> Recipe | None:
@@ -80,17 +83,18 @@ def read_recipe(path: str | Path) -> Recipe:
     text = read_text(path, LARGEST)
     root = yaml_root(path, text)
     reader = Reader(str(path))
-    entries = reader.mapping(root, ("copies", "copy_classes", "chain"))
+    entries = reader.mapping(root, ("copies", "copy_classes", "copies_an_epoch", "chain"))
     copies = reader.copies(entries.get("copies"))
     classes = reader.value(entries["copy_classes"], "copy_classes") if "copy_classes" in entries else "system"
     if classes is not None and classes not in COPY_CLASSES:
         reader.mistake(entries["copy_classes"], f"copy_classes: {shown(classes)} is none of {', '.join(COPY_CLASSES)}")
+    an_epoch = reader.copies_an_epoch(entries.get("copies_an_epoch"), len(copies))
     chain = reader.chain(entries.get("chain"))
     if not reader.mistakes and not copies and not chain:
         reader.mistake(root, "neither copies nor a chain: nothing would be changed")
     if reader.mistakes:
         raise ConfigError("\n".join(f"{path} line {line}: {text}" for line, text in sorted(reader.mistakes)))
-    return Recipe(str(path), copies, classes, chain, text)
+    return Recipe(str(path), copies, classes, chain, text, an_epoch)
 
 
 def yaml_root(path: str | Path, text: str) -> yaml.MappingNode:
@@ -155,6 +159,16 @@ class Reader:
         if len({str(name) for name in names}) < len(names):
             self.mistake(node, "copies: one is given twice")
         return tuple(str(name) for name in names)
+
+    def copies_an_epoch(self, node: yaml.Node | None, copies: int) -> float | None:
+        """A number above 0 and at most the copies that there are."""
+        if node is None:
+            return None
+        number = as_number(self.value(node, "copies_an_epoch"))
+        if type(number) not in (int, float) or not 0 < number <= copies:
+            self.mistake(node, f"copies_an_epoch: a number above 0 and at most that of the copies, {copies}")
+            return None
+        return float(number)
 
     def chain(self, node: yaml.Node | None) -> tuple[tuple[Step, ...], ...]:
         if node is None:

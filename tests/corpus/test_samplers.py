@@ -44,6 +44,18 @@ def test_random_batches_hold_each_utterance_at_most_once():
     assert np.unique(plan).size == plan.size
 
 
+def test_of_copies_each_epoch_has_others_and_of_originals_all():
+    sampler = RandomSampler(LABELS, 5, always=42, drawn=28)
+    plans = [sampler.plan(0, epoch) for epoch in range(40)]
+    assert len(sampler) == 14 and all(plan.shape == (14, 5) for plan in plans)
+    copies = [set(plan[plan >= 42]) for plan in plans]
+    assert all(set(range(42)) <= set(plan.ravel()) for plan in plans) and {len(drawn) for drawn in copies} == {28}
+    times = np.bincount(np.concatenate(plans).ravel(), minlength=145)
+    assert (times[:42] == 40).all() and times[42:].min() > 0 and times[42:].max() < 25  # 10.9 on the mean
+    assert np.mean([plan.ravel().argsort()[:42].mean() for plan in plans]) == pytest.approx(34.5, abs=2)  # well mixed
+    assert np.array_equal(plans[3], RandomSampler(LABELS, 5, always=42, drawn=28).plan(0, 3))
+
+
 def test_a_list_smaller_than_a_batch_is_one_batch():
     assert RandomSampler(np.zeros(5, int), 128).plan(0, 0).shape == (1, 5)
     assert len(BalancedSampler(np.repeat([0, 1], 3), 2, 3, ["a", "b"])) == 1

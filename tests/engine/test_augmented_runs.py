@@ -1,5 +1,8 @@
 """Training with --augment: the same bits whatever befalls a run, copies as classes, dev and test left alone."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -160,6 +163,16 @@ def test_the_classes_of_copies_count_among_nClasses(options, tmp_path, capsys):
     assert read_recipe(copies).copy_classes == "copy"
     assert main(command(options | {"augment": copies})) == 0
     assert "32 utterances of 4 systems and 1 class of copies" in said(capsys)
+
+
+def test_copies_drawn_anew_each_epoch_make_it_shorter_and_are_for_the_random_sampler(options, tmp_path, capsys):
+    copies = written(tmp_path / "copies.yaml", "copies: [speed1.1, speed0.9]\ncopies_an_epoch: 0.5\n")
+    assert main(command(options | {"augment": copies, "batch_size": 4})) == 0
+    assert "48 utterances of 4 systems and 8 classes of copies" in said(capsys)
+    rows = [json.loads(line) for line in (Path(options["save_path"]) / "result/metrics.jsonl").read_text().splitlines()]
+    assert {(row["utterances_used"], row["utterances_available"]) for row in rows} == {(24, 24)}
+    balanced = {"augment": copies, "sampler": "balanced", "nPerSpeaker": 2, "save_path": tmp_path / "other"}
+    assert "copies_an_epoch is for --sampler random" in refused(capsys, options | balanced)
 
 
 def test_a_cache_holds_the_copies_and_one_without_them_is_refused_with_the_command_that_mends_it(

@@ -55,6 +55,7 @@ def test_parameters_are_given_as_ranges_numbers_and_names(tmp_path):
         )
     )
     assert recipe.copies == ("griffinlim", "speed0.9") and recipe.copy_classes == "copy"
+    assert recipe.copies_an_epoch is None and "copies_an_epoch" not in recipe.described()
     assert [[(s.kind, s.probability, s.parameters) for s in steps] for steps in recipe.chain] == [
         [("lowpass", 0.25, {"cutoff": (2000, 3000)})],
         [("mp3", 0.5, {"kbps": (32, 32)}), ("g711", 0.5, {"law": ("alaw",)})],
@@ -121,6 +122,10 @@ def test_every_mistake_is_named_at_once_with_its_line(tmp_path):
         ("chain: &a [*a]\n", "a change is {kind"),
         ("a: [\n", "line 2"),
         ("chain: \0", "special characters|not allowed|unacceptable"),
+        ("copies: [mel, griffinlim]\ncopies_an_epoch: 3\n", "above 0 and at most that of the copies, 2"),
+        ("copies: mel\ncopies_an_epoch: 0\n", "a number above 0"),
+        ("copies: mel\ncopies_an_epoch: [1]\n", "a number above 0"),
+        ("copies_an_epoch: 1\nchain:\n- {kind: gain, probability: 1}\n", "at most that of the copies, 0"),
         ("copy_classes: systems\ncopies: mel\n", "copy_classes: 'systems' is none of system, copy"),
     ],
 )
