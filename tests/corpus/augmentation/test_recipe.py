@@ -38,7 +38,7 @@ def test_true_is_voxceleb_trainers_recipe_false_none():
 
 @pytest.mark.parametrize("path", sorted(CLASSIC.parent.glob("*.yaml")), ids=lambda path: path.name)
 def test_the_recipes_that_come_along_can_be_read(path):
-    if path.name == "copies.yaml":
+    if "world" in path.read_text():
         pytest.importorskip("pyworld", reason="pyworld is not installed")
     recipe = read_recipe(path)
     assert recipe.chain or recipe.copies
