@@ -54,7 +54,8 @@ class Recipe:
     def __str__(self) -> str:
         """In a line: what it adds and changes."""
         changes = ["|".join(step.kind for step in steps) for steps in self.chain]
-        parts = [f"copies {', '.join(self.copies)}"] if self.copies else []
+        drawn = f" ({self.copies_an_epoch:g} of each utterance in an epoch)" if self.copies_an_epoch else ""
+        parts = [f"copies {', '.join(self.copies)}{drawn}"] if self.copies else []
         parts += [f"crops through {', '.join(changes)}"] if changes else []
         return f"{self.source}: {'; '.join(parts)}"
 

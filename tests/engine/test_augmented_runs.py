@@ -168,7 +168,9 @@ def test_the_classes_of_copies_count_among_nClasses(options, tmp_path, capsys):
 def test_copies_drawn_anew_each_epoch_make_it_shorter_and_are_for_the_random_sampler(options, tmp_path, capsys):
     copies = written(tmp_path / "copies.yaml", "copies: [speed1.1, speed0.9]\ncopies_an_epoch: 0.5\n")
     assert main(command(options | {"augment": copies, "batch_size": 4})) == 0
-    assert "48 utterances of 4 systems and 8 classes of copies" in said(capsys)
+    text = said(capsys)
+    assert "copies speed1.1, speed0.9 (0.5 of each utterance in an epoch)" in text
+    assert "48 utterances of 4 systems and 8 classes of copies" in text
     rows = [json.loads(line) for line in (Path(options["save_path"]) / "result/metrics.jsonl").read_text().splitlines()]
     assert {(row["utterances_used"], row["utterances_available"]) for row in rows} == {(24, 24)}
     balanced = {"augment": copies, "sampler": "balanced", "nPerSpeaker": 2, "save_path": tmp_path / "other"}
