@@ -173,6 +173,8 @@ def test_copies_drawn_anew_each_epoch_make_it_shorter_and_are_for_the_random_sam
     assert "48 utterances of 4 systems and 8 classes of copies" in text
     rows = [json.loads(line) for line in (Path(options["save_path"]) / "result/metrics.jsonl").read_text().splitlines()]
     assert {(row["utterances_used"], row["utterances_available"]) for row in rows} == {(24, 24)}
+    other = written(tmp_path / "copies.yaml", "copies: [speed1.1, speed0.9]\ncopies_an_epoch: 1\n")
+    assert "train list" in refused(capsys, options | {"augment": other, "batch_size": 4, "max_epoch": 9})
     balanced = {"augment": copies, "sampler": "balanced", "nPerSpeaker": 2, "save_path": tmp_path / "other"}
     assert "copies_an_epoch is for --sampler random" in refused(capsys, options | balanced)
 
